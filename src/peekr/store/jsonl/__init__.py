@@ -1,0 +1,3 @@
+"""Records in a JSONL file: one JSON object a line, UTF-8."""
+
+from __future__ import annotations

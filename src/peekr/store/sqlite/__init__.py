@@ -1,0 +1,3 @@
+"""Records in a SQLite database: one table, `spans`, that plain SQL can query."""
+
+from __future__ import annotations
