@@ -1,0 +1,199 @@
+"""The contract that a provider fulfils: a table of hooks, and extraction that is pure.
+
+A provider's folder holds `__init__.py` (its instrumentor and its hooks) and `extract.py` (what a
+request, a response and a stream's chunks say). Extraction imports no SDK and no OpenTelemetry,
+reads no clock and does no I/O; it returns the values below, and `call.py` alone turns them into
+span attributes. Whatever an extractor raises is contained: it costs detail on the span, never the
+user's call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Optional, Protocol
+
+from peekr.messages import Message, Part
+
+__all__ = [
+    "Accumulator",
+    "Extractor",
+    "Fault",
+    "Request",
+    "Response",
+    "Usage",
+    "field",
+]
+
+
+class Request:
+    """What a call asks for, as far as the provider's arguments say.
+
+    Attributes:
+        model: The model's id as the caller named it.
+        provider: `gen_ai.provider.name`; None keeps the hook's.
+        operation: `gen_ai.operation.name`; None keeps the hook's.
+        server: Host and port that the client talks to; the port is None where it is the scheme's.
+        stream: The answer comes in chunks.
+        attributes: Sampling parameters and the like under their attribute names.
+        parameters: Parameters that have no attribute of their own, by the provider's name.
+        input: The messages; None when there are none to record.
+        system: Instructions given apart from the messages.
+        tools: Definitions of the tools that the model may call.
+    """
+
+    __slots__ = (
+        "attributes",
+        "input",
+        "model",
+        "operation",
+        "parameters",
+        "provider",
+        "server",
+        "stream",
+        "system",
+        "tools",
+    )
+
+    def __init__(
+        self,
+        *,
+        model: Optional[str] = None,
+        provider: Optional[str] = None,
+        operation: Optional[str] = None,
+        server: Optional[tuple[str, Optional[int]]] = None,
+        stream: bool = False,
+        attributes: Optional[dict[str, Any]] = None,
+        parameters: Optional[dict[str, Any]] = None,
+        input: Optional[list[Message]] = None,  # noqa: A002 - the conventions' own word
+        system: Optional[list[Part]] = None,
+        tools: Optional[list[dict[str, Any]]] = None,
+    ) -> None:
+        self.model = model
+        self.provider = provider
+        self.operation = operation
+        self.server = server
+        self.stream = stream
+        self.attributes = attributes
+        self.parameters = parameters
+        self.input = input
+        self.system = system
+        self.tools = tools
+
+
+class Usage(NamedTuple):
+    """Token counts as the provider reported them; None is "not reported", never zero.
+
+    `input` is the whole input, cached tokens included; `output` includes reasoning.
+    """
+
+    input: Optional[int] = None
+    output: Optional[int] = None
+    cache_read: Optional[int] = None
+    cache_write: Optional[int] = None
+    reasoning: Optional[int] = None
+    audio_input: Optional[int] = None
+    audio_output: Optional[int] = None
+    image_input: Optional[int] = None
+
+
+class Fault(NamedTuple):
+    """A failure that the provider reported, in an exception or in an answer that is none.
+
+    Attributes:
+        type: A low-cardinality name: the exception's class or the provider's error code.
+        message: The provider's words; they may quote content.
+        status_code: The HTTP status, where there was one.
+    """
+
+    type: str
+    message: str
+    status_code: Optional[int] = None
+
+
+class Response:
+    """What came back, as far as the provider's answer says.
+
+    Attributes:
+        id: The provider's id of the answer.
+        model: The model that answered.
+        finish_reasons: One a choice, in the provider's words.
+        usage: Token counts.
+        output: One message a choice.
+        attributes: Further facts under their attribute names.
+        fault: A failure that the answer reports without an exception.
+        complete: False when a stream's end has not been seen.
+    """
+
+    __slots__ = (
+        "attributes",
+        "complete",
+        "fault",
+        "finish_reasons",
+        "id",
+        "model",
+        "output",
+        "usage",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: Optional[str] = None,  # noqa: A002 - the conventions' own word
+        model: Optional[str] = None,
+        finish_reasons: Optional[list[str]] = None,
+        usage: Optional[Usage] = None,
+        output: Optional[list[Message]] = None,
+        attributes: Optional[dict[str, Any]] = None,
+        fault: Optional[Fault] = None,
+        complete: bool = True,
+    ) -> None:
+        self.id = id
+        self.model = model
+        self.finish_reasons = finish_reasons
+        self.usage = usage
+        self.output = output
+        self.attributes = attributes
+        self.fault = fault
+        self.complete = complete
+
+
+class Accumulator(Protocol):
+    """Puts a stream's chunks together; one instance a stream, one thread at a time."""
+
+    def add(self, chunk: Any) -> None:
+        """Take a chunk, the SDK's object or the decoded JSON of one; runs once a chunk."""
+        ...
+
+    def response(self) -> Response:
+        """What has arrived so far; `complete` tells whether the stream's own end was among it."""
+        ...
+
+
+class Extractor(Protocol):
+    """Reads what one kind of call says; stateless, shared by all threads."""
+
+    def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
+        """Read a request from the arguments of the hooked method, consuming nothing."""
+        ...
+
+    def response(self, result: Any) -> Response:
+        """Read an answer: the SDK's object, or the decoded JSON body of one."""
+        ...
+
+    def accumulator(self) -> Accumulator:
+        """Begin a stream."""
+        ...
+
+    def fault(self, error: BaseException) -> Optional[Fault]:
+        """What an exception says; None leaves it to the driver's general reading."""
+        ...
+
+
+def field(value: Any, name: str) -> Any:
+    """A field of a mapping or of an object, None where it is absent.
+
+    The SDKs accept both: typed dictionaries and their own models.
+    """
+    if isinstance(value, dict):
+        return value.get(name)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return getattr(value, name, None)

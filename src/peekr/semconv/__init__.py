@@ -1,0 +1,1 @@
+"""Attribute names: `otel` holds upstream's, `own` Peekr's; both are generated."""
