@@ -1,0 +1,249 @@
+"""Appends records to a JSONL file: one whole line a record, one system call a line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+import time
+import weakref
+from typing import Optional
+
+from peekr.encoding import dumps
+from peekr.record import SpanRecord
+from peekr.store.outage import Outage
+
+__all__ = ["JsonlSink"]
+
+_PREFIX = 96
+"""Bytes of a line that tell it from every other line: they hold trace id and span id."""
+
+_UNKNOWN = -2
+
+_SETTLED_S = 1.0
+"""A last line without its end that is older than this will not be finished by its writer."""
+
+
+class JsonlSink:
+    """Writes each record through to a file, on the thread that hands it over.
+
+    A record is one `write` on a descriptor in append mode, without a buffer in the process: what
+    `write()` has returned from survives a `kill -9`. The kernel keeps appended lines apart, so
+    threads, processes and a fork's children may share the file; there is no lock on this path, so
+    finalizers and signal handlers may write as well.
+
+    A file that was deleted, renamed or rotated is opened anew, missing directories are made. While
+    neither is possible records are counted as lost, and the first one that succeeds ends that.
+
+    Attributes:
+        path: The file, as an absolute path: a later `os.chdir` does not move it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the file or say in one line why that is impossible; never raises for the file.
+
+        Args:
+            path: The file; made where it is missing, together with its directories.
+        """
+        self.path: str = os.path.abspath(os.fsdecode(path))
+        self._outage = Outage(os.fsdecode(path))
+        self._opening = threading.RLock()
+        self._busy: list[None] = []
+        self._fd: Optional[int] = None
+        self._inode = self._device = -1
+        self._end = _UNKNOWN
+        self._torn = False
+        self._seekable = False
+        self._closed = False
+        _instances.add(self)
+        try:
+            self._open()
+        except (OSError, ValueError) as error:
+            self._outage.begin(_reason(error))
+
+    @property
+    def lost(self) -> int:
+        """How many records could not be kept, in this process."""
+        return self._outage.lost
+
+    def write(self, record: SpanRecord) -> None:
+        """Append one record; it is in the file when this returns.
+
+        Runs on the caller's thread: two system calls, three where other processes write to the
+        same file. Never raises for a fault of the file.
+        """
+        line = dumps(record.to_dict()) + b"\n"
+        # `close` waits for this list to become empty before it gives the descriptor back, lest a
+        # line go to whatever the application opens under the same number. Both are atomic.
+        busy = self._busy
+        busy.append(None)
+        try:
+            self._append(line)
+            if self._outage.active:
+                self._outage.end()
+        except (OSError, ValueError) as error:
+            self._outage.begin(_reason(error), lost=1)
+        finally:
+            busy.pop()
+        if self._closed:
+            self._release()
+
+    def flush(self, timeout_s: float = 30.0) -> bool:
+        """Nothing to wait for: every record is in the file when `write` returns."""
+        return True
+
+    def close(self, timeout_s: float = 30.0) -> bool:
+        """Give the descriptor back; a record that still comes opens the file for itself."""
+        self._closed = True
+        self._release()
+        self._outage.summarise()
+        return True
+
+    def _append(self, line: bytes) -> None:
+        fd = self._fd
+        size = -1
+        if fd is None:
+            fd = self._open()
+        else:
+            try:
+                found = os.stat(self.path)
+            except (FileNotFoundError, NotADirectoryError):
+                fd = self._open()
+            except OSError:
+                pass  # the process may have given up the right to look there; the file is open
+            else:
+                if found.st_ino == self._inode and found.st_dev == self._device:
+                    size = found.st_size
+                else:
+                    fd = self._open()
+        if self._torn:
+            self._put_apart(fd, line)
+            return
+        written = os.write(fd, line)
+        if written != len(line):
+            self._torn = True
+            self._put_apart(fd, line)
+        elif size == self._end:
+            self._end = size + written  # nobody else has written since our last line
+        elif self._seekable and self._is_glued(fd, line):
+            # A reader skips the broken line, so the record is in the file once.
+            self._put_apart(fd, line)
+
+    def _put_apart(self, fd: int, line: bytes) -> None:
+        """Write a line so that it does not continue a broken one.
+
+        Raises:
+            OSError: it could not be written, or only a part of it.
+        """
+        self._end = _UNKNOWN
+        lead = b"\n" if self._torn and _ends_within_a_line(fd) else b""
+        written = os.write(fd, lead + line)
+        if written == len(lead) + len(line):
+            self._torn = False
+            return
+        self._torn = written > len(lead)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _is_glued(self, fd: int, line: bytes) -> bool:
+        """Whether the line just written continues one that another writer never finished.
+
+        That is the only trace of a process killed within its `write`. The position of the
+        descriptor is shared with other threads and with a fork's processes, so it may already be
+        behind another line; hence the look at what is there.
+        """
+        try:
+            end = os.lseek(fd, 0, os.SEEK_CUR)
+            self._end = end
+            start = end - len(line)
+            if start <= 0:
+                return False
+            found = os.pread(fd, 1 + _PREFIX, start - 1)
+        except OSError:
+            return False  # open for writing only
+        return found[:1] != b"\n" and found[1:] == line[:_PREFIX]
+
+    def _open(self) -> int:
+        """Open the file at `path`, in place of the one that was open before.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        with self._opening:
+            fd = _open_for_append(self.path)
+            try:
+                found = os.fstat(fd)
+                self._seekable = stat.S_ISREG(found.st_mode) and hasattr(os, "pread")
+                # The young end of a line may belong to a write in progress: `_is_glued` finds out.
+                settled = time.time() - found.st_mtime > _SETTLED_S
+                self._torn = self._seekable and settled and _ends_within_a_line(fd)
+            except BaseException:
+                os.close(fd)
+                raise
+            if self._fd is None:
+                self._fd = fd
+            else:
+                # Another thread may be about to write to the old number: let it reach the new
+                # file, never a descriptor that means something else by then.
+                os.dup2(fd, self._fd, inheritable=False)
+                os.close(fd)
+            self._inode, self._device = found.st_ino, found.st_dev
+            self._end = _UNKNOWN
+            return self._fd
+
+    def _release(self) -> None:
+        with self._opening:
+            fd, self._fd = self._fd, None
+            if fd is None:
+                return
+            deadline = time.monotonic() + 1.0
+            while self._busy and time.monotonic() < deadline:
+                time.sleep(0.0005)
+            if self._busy:
+                # A signal handler that interrupted `write` on this thread, or a disk that does not
+                # answer: one descriptor more is better than a line in the wrong file.
+                return
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # closed by the application (as daemons do); it is released all the same
+
+    def _reset_after_fork(self) -> None:
+        self._opening = threading.RLock()
+        self._busy = []
+
+
+def _open_for_append(path: str) -> int:
+    flags = os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    for attempt in (1, 2):
+        try:
+            return os.open(path, os.O_RDWR | flags, 0o666)
+        except FileNotFoundError:
+            if attempt == 2:
+                raise
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        except PermissionError:
+            return os.open(path, os.O_WRONLY | flags, 0o666)
+    raise AssertionError("unreachable")
+
+
+def _ends_within_a_line(fd: int) -> bool:
+    try:
+        size = os.fstat(fd).st_size
+        return size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+    except OSError:
+        return False  # open for writing only
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _reset_all() -> None:
+    for sink in list(_instances):
+        sink._reset_after_fork()  # pyright: ignore[reportPrivateUsage]
+
+
+_instances: weakref.WeakSet[JsonlSink] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all)
