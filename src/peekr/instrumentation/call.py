@@ -1,0 +1,471 @@
+"""The life of one model call, exactly once; the only sync and async drivers.
+
+A call begins a span, runs the SDK's own method with that span current, and ends the span when the
+answer is complete: at once for a plain answer, later (see `stream.py`) for one that comes in
+chunks. Everything of Peekr's that can fail here is contained; whatever the SDK raises passes
+unmodified.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping
+from time import time_ns
+from typing import Any, Callable, NamedTuple, Optional, cast
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace as otel_trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from peekr import faults
+from peekr.instrumentation import Accumulator, Extractor, Fault, Request, Response, Usage
+from peekr.messages import dump
+from peekr.semconv import otel, own
+
+__all__ = ["Call", "Hook", "Runtime", "drive", "drive_async", "end_open_streams"]
+
+_ACTIVE_KEY = otel_context.create_key("peekr-model-call")
+# The key that opentelemetry.instrumentation.utils.suppress_instrumentation() sets.
+_SUPPRESS_KEY = "suppress_instrumentation"
+
+_PLAIN_TYPES = frozenset({str, int, float, bool, list, dict, tuple, type(None)})
+_open_streams: weakref.WeakSet[Call] = weakref.WeakSet()
+
+
+class Runtime(NamedTuple):
+    """What an active instrumentor works with.
+
+    Attributes:
+        tracer: Makes the spans.
+        capture_content: False keeps prompts, outputs and tool arguments off the spans.
+        max_chars: The provider's limit for one attribute's length in characters, if any.
+        options: Options of one provider's instrumentor, by name.
+    """
+
+    tracer: otel_trace.Tracer
+    capture_content: bool
+    max_chars: Optional[int]
+    options: Mapping[str, Any]
+
+
+class Hook(NamedTuple):
+    """One public method of an SDK, and how its calls are read.
+
+    Attributes:
+        module: The module that defines the class, by its full name.
+        target: `Class.method`.
+        record: The record's name, `openai.chat`.
+        provider: `gen_ai.provider.name` unless the request says another.
+        operation: `gen_ai.operation.name` unless the request says another.
+        extractor: Reads requests, answers and chunks.
+        is_async: The method is awaited. A column of the table because
+            `inspect.iscoroutinefunction` is False for some of the SDKs' async methods.
+        deliver: Takes the finished or the streamed result to the caller; see `stream.deliver`.
+        rewrite: Changes the keyword arguments where the user opted in to that; returns the new
+            ones and a predicate for chunks to hide from the caller, or None to change nothing.
+    """
+
+    module: str
+    target: str
+    record: str
+    provider: str
+    operation: str
+    extractor: Extractor
+    is_async: bool
+    deliver: Callable[[Call, Any], Any]
+    rewrite: Optional[
+        Callable[[Runtime, Mapping[str, Any]], Optional[tuple[dict[str, Any], Callable[[Any], bool]]]]
+    ] = None
+
+
+class Call:
+    """One model call: its span, what was asked, and its single end.
+
+    Attributes:
+        hook: The hooked method.
+        request: What was asked, as the extractor read it.
+        kwargs: The keyword arguments that go to the SDK.
+        recording: False when the span is not recorded, so that nothing need be read.
+        hidden: Chunks for which it is True are not handed to the caller.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_content",
+        "_first_chunk_ns",
+        "_late",
+        "_once",
+        "_runtime",
+        "_span",
+        "_start_ns",
+        "hidden",
+        "hook",
+        "instance",
+        "kwargs",
+        "recording",
+        "request",
+    )
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        hook: Hook,
+        instance: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self.hook = hook
+        self.instance = instance
+        self.hidden: Optional[Callable[[Any], bool]] = None
+        self._runtime = runtime
+        self._first_chunk_ns = 0
+        self._late: Optional[dict[str, list[Any]]] = None
+        # pop() is atomic: whichever of close, exhaustion and collection comes first ends the span.
+        self._once = [True]
+        self.kwargs = kwargs
+        self._content: dict[str, Any] = {}
+        try:
+            if hook.rewrite is not None:
+                rewritten = hook.rewrite(runtime, kwargs)
+                if rewritten is not None:
+                    self.kwargs, self.hidden = rewritten
+            seen = self._hold_iterators()
+            request = hook.extractor.request(instance, args, seen)
+        except Exception:
+            faults.report(f"reading a request of {hook.record}")
+            request = Request()
+        self.request = request
+        attributes: dict[str, Any] = {
+            otel.GEN_AI_OPERATION_NAME: request.operation or hook.operation,
+            otel.GEN_AI_PROVIDER_NAME: request.provider or hook.provider,
+            own.PEEKR_RECORD_NAME: hook.record,
+        }
+        name = request.operation or hook.operation
+        if request.model:
+            attributes[otel.GEN_AI_REQUEST_MODEL] = request.model
+            name = f"{name} {request.model}"
+        if request.server is not None:
+            address, port = request.server
+            attributes[otel.SERVER_ADDRESS] = address
+            if port is not None:
+                attributes[otel.SERVER_PORT] = port
+        self._start_ns = time_ns()
+        self._span = runtime.tracer.start_span(
+            name, kind=SpanKind.CLIENT, attributes=attributes, start_time=self._start_ns
+        )
+        self.recording = self._span.is_recording()
+        if self.recording:
+            try:
+                # Now, not at the end: the caller may change the messages while the call runs.
+                self._read_request(request)
+            except Exception:
+                faults.report(f"recording a request of {hook.record}")
+
+    # -- beginning ---------------------------------------------------------------------------------
+
+    def context(self) -> otel_context.Context:
+        """The context for the SDK's own work: our span current, nested hooks off."""
+        current = otel_context.set_value(_ACTIVE_KEY, self.hook.provider)
+        return otel_trace.set_span_in_context(self._span, current)
+
+    def _hold_iterators(self) -> Mapping[str, Any]:
+        """Let one-shot iterators reach the SDK untouched, and keep what passes through them.
+
+        Returns:
+            The arguments to read now, in which such an iterator is an empty list.
+        """
+        one_shot = [
+            key
+            for key, value in self.kwargs.items()
+            if type(value) not in _PLAIN_TYPES and hasattr(value, "__next__")
+        ]
+        if not one_shot:
+            return self.kwargs
+        sent = dict(self.kwargs)
+        readable = dict(self.kwargs)
+        self._late = {}
+        for key in one_shot:
+            passed: list[Any] = []
+            sent[key] = _keeping(sent[key], passed)
+            readable[key] = []
+            self._late[key] = passed
+        self.kwargs = sent
+        return readable
+
+    def _read_request(self, request: Request) -> None:
+        content = self._content
+        if request.attributes:
+            content.update(request.attributes)
+        if request.stream:
+            content[otel.GEN_AI_REQUEST_STREAM] = True
+        max_chars = self._runtime.max_chars
+        if request.parameters:
+            content[own.PEEKR_REQUEST_PARAMETERS] = dump(request.parameters, max_chars)
+        if not self._runtime.capture_content:
+            return
+        if request.input:
+            content[otel.GEN_AI_INPUT_MESSAGES] = dump(request.input, max_chars)
+        if request.system:
+            content[otel.GEN_AI_SYSTEM_INSTRUCTIONS] = dump(request.system, max_chars)
+        if request.tools:
+            content[otel.GEN_AI_TOOL_DEFINITIONS] = dump(request.tools, max_chars)
+
+    # -- during ------------------------------------------------------------------------------------
+
+    def streaming(self) -> Accumulator:
+        """Say that the answer comes in chunks; the span stays open until one of the ends below."""
+        _open_streams.add(self)
+        return self.hook.extractor.accumulator()
+
+    def chunk_arrived(self) -> None:
+        """Take the time of the first chunk."""
+        if not self._first_chunk_ns:
+            self._first_chunk_ns = time_ns()
+
+    # -- the ends: the first that is called ends the span, the others do nothing ---------------------
+
+    def succeed(self, result: Any) -> None:
+        """End with a plain answer."""
+        if not self._take():
+            return
+        if not self.recording:
+            return
+        try:
+            self._end(self.hook.extractor.response(result))
+        except Exception:
+            self._end_bare(f"reading a response of {self.hook.record}")
+
+    def fail(self, error: BaseException, accumulator: Optional[Accumulator] = None) -> None:
+        """End with the exception that the SDK raised, and with what had arrived before it."""
+        if not self._take() or not self.recording:
+            return
+        try:
+            response = _arrived(accumulator)
+            fault = self.hook.extractor.fault(error) or _describe(error)
+            self._end(response, fault=fault, error=error)
+        except Exception:
+            self._end_bare(f"recording an error of {self.hook.record}")
+
+    def finish(self, accumulator: Accumulator) -> None:
+        """End a stream that came to its end."""
+        if not self._take() or not self.recording:
+            return
+        try:
+            self._end(_arrived(accumulator))
+        except Exception:
+            self._end_bare(f"reading a stream of {self.hook.record}")
+
+    def abandon(self, accumulator: Accumulator) -> None:
+        """End a stream that the caller left: closed, broken off, dropped, cancelled.
+
+        When all of it had arrived, nothing was abandoned.
+        """
+        if not self._take() or not self.recording:
+            return
+        try:
+            response = _arrived(accumulator)
+            if response is None or not response.complete:
+                self._content[own.PEEKR_STREAM_ABANDONED] = True
+            self._end(response)
+        except Exception:
+            self._end_bare(f"reading a stream of {self.hook.record}")
+
+    @property
+    def ended(self) -> bool:
+        """Whether one of the ends was called."""
+        return not self._once
+
+    def _take(self) -> bool:
+        try:
+            self._once.pop()
+        except IndexError:
+            return False
+        return True
+
+    def _end(
+        self,
+        response: Optional[Response],
+        *,
+        fault: Optional[Fault] = None,
+        error: Optional[BaseException] = None,
+    ) -> None:
+        span, content = self._span, self._content
+        if self._late is not None:
+            self._read_late()
+        if self._first_chunk_ns:
+            seconds = (self._first_chunk_ns - self._start_ns) / 1e9
+            content[otel.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = seconds
+        if response is not None:
+            self._read_response(response)
+            fault = fault or response.fault
+        if fault is not None:
+            content[otel.ERROR_TYPE] = fault.type
+            if fault.status_code is not None:
+                content[otel.HTTP_RESPONSE_STATUS_CODE] = fault.status_code
+        if content:
+            span.set_attributes(content)
+        if fault is not None:
+            capture = self._runtime.capture_content
+            # The provider's words may quote the prompt: without content, only what kind it was.
+            description = fault.message if capture else _without_content(fault)
+            if error is not None and capture:
+                span.record_exception(error)
+            span.set_status(Status(StatusCode.ERROR, description))
+        span.end()
+
+    def _end_bare(self, doing: str) -> None:
+        try:
+            faults.report(doing)
+        finally:
+            if self._span.is_recording():
+                self._span.end()
+
+    def _read_response(self, response: Response) -> None:
+        content = self._content
+        if response.attributes:
+            content.update(response.attributes)
+        if response.id:
+            content[otel.GEN_AI_RESPONSE_ID] = response.id
+        if response.model:
+            content[otel.GEN_AI_RESPONSE_MODEL] = response.model
+        if response.finish_reasons:
+            content[otel.GEN_AI_RESPONSE_FINISH_REASONS] = response.finish_reasons
+        if response.usage is not None:
+            for key, count in zip(_USAGE_KEYS, response.usage):
+                if count is not None:
+                    content[key] = count
+        if response.output and self._runtime.capture_content:
+            content[otel.GEN_AI_OUTPUT_MESSAGES] = dump(response.output, self._runtime.max_chars)
+
+    def _read_late(self) -> None:
+        passed = {**self.kwargs, **cast("dict[str, Any]", self._late)}
+        self._read_request(self.hook.extractor.request(self.instance, (), passed))
+
+
+# In the order of Usage's fields.
+_USAGE_KEYS = (
+    otel.GEN_AI_USAGE_INPUT_TOKENS,
+    otel.GEN_AI_USAGE_OUTPUT_TOKENS,
+    otel.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
+    otel.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS,
+    otel.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
+    own.PEEKR_USAGE_AUDIO_INPUT_TOKENS,
+    own.PEEKR_USAGE_AUDIO_OUTPUT_TOKENS,
+    own.PEEKR_USAGE_IMAGE_INPUT_TOKENS,
+)
+assert len(_USAGE_KEYS) == len(Usage._fields)
+
+
+def drive(
+    runtime: Runtime,
+    hook: Hook,
+    original: Callable[..., Any],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Run one synchronous call; returns what the SDK returned, a stream behind its proxy."""
+    if _is_off(hook):
+        return original(instance, *args, **kwargs)
+    call = Call(runtime, hook, instance, args, kwargs)
+    token = otel_context.attach(call.context())
+    try:
+        result = original(instance, *args, **call.kwargs)
+    except BaseException as error:
+        call.fail(error)
+        raise
+    finally:
+        otel_context.detach(token)
+    return _deliver(call, result)
+
+
+async def drive_async(
+    runtime: Runtime,
+    hook: Hook,
+    original: Callable[..., Any],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Run one call that is awaited; otherwise as `drive`."""
+    if _is_off(hook):
+        return await original(instance, *args, **kwargs)
+    call = Call(runtime, hook, instance, args, kwargs)
+    token = otel_context.attach(call.context())
+    try:
+        result = await original(instance, *args, **call.kwargs)
+    except GeneratorExit:
+        # The coroutine was dropped or closed, perhaps in another context, where a token of this
+        # one cannot be given back.
+        token = None
+        call.fail(GeneratorExit("the call was dropped before it returned"))
+        raise
+    except BaseException as error:
+        call.fail(error)
+        raise
+    finally:
+        if token is not None:
+            otel_context.detach(token)
+    return _deliver(call, result)
+
+
+def end_open_streams() -> None:
+    """End the spans of streams that are still open, as left by the caller; for shutdown."""
+    for call in list(_open_streams):
+        call.abandon(_Nothing())
+
+
+def _deliver(call: Call, result: Any) -> Any:
+    if not call.recording:
+        return result
+    try:
+        return call.hook.deliver(call, result)
+    except Exception:
+        try:
+            faults.report(f"delivering a result of {call.hook.record}")
+        finally:
+            call.abandon(_Nothing())
+        return result
+
+
+def _is_off(hook: Hook) -> bool:
+    current = otel_context.get_current()
+    return bool(
+        current.get(_SUPPRESS_KEY)
+        # A hooked method that calls another hooked method of its SDK is one call.
+        or current.get(_ACTIVE_KEY) == hook.provider
+    )
+
+
+def _arrived(accumulator: Optional[Accumulator]) -> Optional[Response]:
+    return None if accumulator is None else accumulator.response()
+
+
+def _keeping(iterator: Iterator[Any], passed: list[Any]) -> Iterator[Any]:
+    for item in iterator:
+        passed.append(item)
+        yield item
+
+
+def _describe(error: BaseException) -> Fault:
+    status = getattr(error, "status_code", None)
+    return Fault(
+        type=type(error).__qualname__,
+        message=str(error) or type(error).__qualname__,
+        status_code=status if isinstance(status, int) else None,
+    )
+
+
+def _without_content(fault: Fault) -> str:
+    return fault.type if fault.status_code is None else f"{fault.type} (HTTP {fault.status_code})"
+
+
+class _Nothing:
+    """An accumulator for a stream of which nothing can be read any more."""
+
+    def add(self, chunk: Any) -> None:
+        """Take nothing."""
+
+    def response(self) -> Response:
+        """Say that the end was not seen."""
+        return Response(complete=False)

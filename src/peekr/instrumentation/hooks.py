@@ -1,0 +1,189 @@
+"""A provider's instrumentor: it puts a table of hooks onto an SDK, and takes them off again."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Collection
+from typing import Any, Callable, Optional
+
+import wrapt
+from opentelemetry import trace as otel_trace
+from opentelemetry.instrumentation.instrumentor import (  # pyright: ignore[reportMissingTypeStubs]
+    BaseInstrumentor,
+)
+
+from peekr import faults
+from peekr._version import __version__
+from peekr.instrumentation.call import Hook, Runtime, drive, drive_async
+
+__all__ = ["SCHEMA_URL", "ProviderInstrumentor"]
+
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.42.0"
+"""The release of the conventions that the spans follow."""
+
+_logger = logging.getLogger("peekr.instrumentation")
+
+
+class ProviderInstrumentor(BaseInstrumentor):
+    """Watches one SDK through a table of hooks.
+
+    Nothing is imported: a hook is put on when the application has imported its module, whether
+    that was before or comes later. A hook whose target the SDK does not have is left out with one
+    debug line; the others work.
+
+    Attributes:
+        name: The provider's short name, as in the entry point: `openai`.
+        dependencies: The SDK's distribution and the versions that are supported.
+        hooks: The table.
+    """
+
+    name: str = ""
+    dependencies: tuple[str, ...] = ()
+    hooks: tuple[Hook, ...] = ()
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """The distributions that the SDK's hooks are written for."""
+        return self.dependencies
+
+    def _instrument(self, **kwargs: Any) -> None:
+        """Begin to watch.
+
+        Args:
+            **kwargs: `tracer_provider` (None for the global one), `capture_content` (True),
+                `max_chars` (None), and the provider's own options.
+        """
+        self.configure(**kwargs)
+        for hook in self.hooks:
+            _Patch.of(self, hook).expect()
+
+    def configure(self, **kwargs: Any) -> None:
+        """Take new arguments (see `_instrument`) without touching the SDK again."""
+        provider = kwargs.pop("tracer_provider", None) or otel_trace.get_tracer_provider()
+        capture_content = bool(kwargs.pop("capture_content", True))
+        max_chars = kwargs.pop("max_chars", None)
+        kwargs.pop("skip_dep_check", None)
+        tracer = provider.get_tracer(
+            f"peekr.instrumentation.{self.name}", __version__, schema_url=SCHEMA_URL
+        )
+        self.runtime = Runtime(tracer, capture_content, max_chars, kwargs)
+
+    runtime: Optional[Runtime] = None
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        """Stop watching and put the SDK's own methods back."""
+        del kwargs
+        self.runtime = None
+        for hook in self.hooks:
+            _Patch.of(self, hook).remove()
+
+
+class _Patch:
+    """One hook on one SDK: waits for the module, replaces the method, restores it."""
+
+    def __init__(self, owner: ProviderInstrumentor, hook: Hook) -> None:
+        self._owner = owner
+        self._hook = hook
+        self._expected = False
+        self._cls: Any = None
+        self._original: Any = None
+        self._shim: Any = None
+
+    @classmethod
+    def of(cls, owner: ProviderInstrumentor, hook: Hook) -> _Patch:
+        key = (hook.module, hook.target)
+        patch = _patches.get(key)
+        if patch is None:
+            patch = _patches[key] = cls(owner, hook)
+        return patch
+
+    def expect(self) -> None:
+        """Replace the method as soon as its module is imported, at once if it is already."""
+        if self._shim is not None:
+            self._put()
+        elif not self._expected:
+            self._expected = True
+            wrapt.register_post_import_hook(self._imported, self._hook.module)
+
+    def remove(self) -> None:
+        """Put the original back, unless somebody has wrapped ours since: then ours passes on."""
+        if self._shim is not None and vars(self._cls).get(self._name) is self._shim:
+            setattr(self._cls, self._name, self._original)
+
+    @property
+    def _name(self) -> str:
+        return self._hook.target.rpartition(".")[2]
+
+    def _imported(self, module: Any) -> None:
+        try:
+            if self._find(module):
+                if self._owner.runtime is not None:
+                    self._put()
+            else:
+                _logger.debug("%s has no %s: not watched", self._hook.module, self._hook.target)
+        except Exception:
+            faults.report(f"hooking {self._hook.module}.{self._hook.target}")
+
+    def _find(self, module: Any) -> bool:
+        path = self._hook.target.split(".")
+        found = module
+        for step in path[:-1]:
+            found = getattr(found, step, None)
+        original = vars(found).get(path[-1]) if found is not None else None
+        if original is None or not callable(original):
+            return False
+        self._cls, self._original = found, original
+        self._shim = _shim(self._owner, self._hook, original)
+        return True
+
+    def _put(self) -> None:
+        if vars(self._cls).get(self._name) is self._original:
+            setattr(self._cls, self._name, self._shim)
+
+
+_patches: dict[tuple[str, str], _Patch] = {}
+
+
+def _shim(owner: ProviderInstrumentor, hook: Hook, original: Callable[..., Any]) -> Any:
+    """A plain function in the original's place.
+
+    Plain, not a proxy: signatures, copies, subclasses and mocks see what they saw before.
+    """
+    if inspect.isfunction(original):
+        target: Callable[..., Any] = original
+    else:
+        # Somebody else's wrapper: bind it as the class would have.
+        def target(instance: Any, *args: Any, **kwargs: Any) -> Any:
+            return original.__get__(instance, type(instance))(*args, **kwargs)
+
+    if not hook.is_async:
+
+        @functools.wraps(original)
+        def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+            runtime = owner.runtime
+            if runtime is None:
+                return target(self, *args, **kwargs)
+            return drive(runtime, hook, target, self, args, kwargs)
+
+        return call
+
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def acall(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+            runtime = owner.runtime
+            if runtime is None:
+                return await target(self, *args, **kwargs)
+            return await drive_async(runtime, hook, target, self, args, kwargs)
+
+        return acall
+
+    @functools.wraps(original)
+    def awaited(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        runtime = owner.runtime
+        if runtime is None:
+            return target(self, *args, **kwargs)
+        return drive_async(runtime, hook, target, self, args, kwargs)
+
+    return awaited

@@ -1,0 +1,183 @@
+"""Answers of SDKs that Stainless generates, whose callers may ask for the raw HTTP response.
+
+`with_raw_response` and `with_streaming_response` return exactly the SDK's object. A body that has
+been read is read again from memory; one that has not is tapped: the HTTP response's own public
+methods, on that one instance, pass the bytes on as they come and keep a copy until its end.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, Callable, Optional, cast
+
+from peekr import faults
+from peekr.encoding import loads
+from peekr.instrumentation import Accumulator
+from peekr.instrumentation.call import Call
+from peekr.instrumentation.stream import deliver as deliver_parsed
+
+__all__ = ["deliver"]
+
+_RAW_HEADER = "x-stainless-raw-response"
+
+
+def deliver(call: Call, result: Any) -> Any:
+    """Hand a result of a Stainless SDK to the caller; see `stream.deliver` for parsed ones."""
+    if not _asked_raw(call.kwargs.get("extra_headers")):
+        return deliver_parsed(call, result)
+    http_response = getattr(result, "http_response", None)
+    if http_response is None:
+        return deliver_parsed(call, result)
+    if getattr(http_response, "is_stream_consumed", False) and not call.request.stream:
+        call.succeed(loads(http_response.content))
+    else:
+        _Tap(call, http_response)
+    return result
+
+
+def _asked_raw(headers: Any) -> bool:
+    if not isinstance(headers, Mapping):
+        return False
+    return any(str(key).lower() == _RAW_HEADER for key in cast("Mapping[Any, Any]", headers))
+
+
+class _Tap:
+    """Keeps a copy of a body while somebody else reads it, and ends the call with the body."""
+
+    def __init__(self, call: Call, http_response: Any) -> None:
+        self._call = call
+        self._accumulator = call.streaming()
+        self._body: list[bytes] = []
+        self._reading: Any = None
+        content_type = http_response.headers.get("content-type") or ""
+        self._is_events = "text/event-stream" in content_type
+        # Public methods, shadowed on this instance alone; read(), iter_text() and iter_lines()
+        # all come through iter_bytes().
+        http_response.iter_bytes = self._tapped(http_response.iter_bytes)
+        http_response.aiter_bytes = self._atapped(http_response.aiter_bytes)
+        http_response.close = self._closing(http_response.close)
+        http_response.aclose = self._aclosing(http_response.aclose)
+        # A response that is dropped unread is a stream that is abandoned.
+        weakref.finalize(http_response, self._dropped).atexit = False
+
+    def _tapped(self, original: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+        def pass_on(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+            try:
+                for chunk in original(*args, **kwargs):
+                    self._take(chunk)
+                    yield chunk
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                self._call.fail(error, self._read())
+                raise
+            self._ended()
+
+        def iter_bytes(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+            self._reading = pass_on(*args, **kwargs)
+            return self._reading
+
+        return iter_bytes
+
+    def _atapped(
+        self, original: Callable[..., AsyncIterator[bytes]]
+    ) -> Callable[..., AsyncIterator[bytes]]:
+        async def pass_on(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+            try:
+                async for chunk in original(*args, **kwargs):
+                    self._take(chunk)
+                    yield chunk
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                self._call.fail(error, self._read())
+                raise
+            self._ended()
+
+        def aiter_bytes(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+            self._reading = pass_on(*args, **kwargs)
+            return self._reading
+
+        return aiter_bytes
+
+    def _closing(self, original: Callable[[], None]) -> Callable[[], None]:
+        def close() -> None:
+            try:
+                original()
+            finally:
+                self._closed()
+
+        return close
+
+    def _aclosing(self, original: Callable[[], Any]) -> Callable[[], Any]:
+        async def aclose() -> None:
+            try:
+                await original()
+            finally:
+                self._closed()
+
+        return aclose
+
+    def _take(self, chunk: bytes) -> None:
+        self._call.chunk_arrived()
+        self._body.append(chunk)
+
+    def _ended(self) -> None:
+        if not self._call.ended:
+            if self._is_events:
+                self._call.finish(self._read())
+            else:
+                self._succeed()
+
+    def _closed(self) -> None:
+        # HTTPX closes a response from within the iterator that has just read it to its end: then
+        # the last bytes are still on their way, and the iterator's own end is what counts.
+        running = getattr(self._reading, "gi_running", False) or getattr(
+            self._reading, "ag_running", False
+        )
+        if not running and not self._call.ended:
+            self._call.abandon(self._read())
+
+    def _dropped(self) -> None:
+        if not self._call.ended:
+            self._call.abandon(self._read())
+
+    def _succeed(self) -> None:
+        try:
+            body = loads(b"".join(self._body))
+        except ValueError:
+            body = None  # the provider's answer is no JSON: the call itself is still recorded
+        self._call.succeed(body)
+
+    def _read(self) -> Accumulator:
+        accumulator = self._accumulator
+        if not self._is_events or self._call.ended:
+            return accumulator
+        try:
+            for data in _events(b"".join(self._body)):
+                accumulator.add(data)
+        except Exception:
+            faults.report(f"reading the events of {self._call.hook.record}")
+        self._body.clear()
+        return accumulator
+
+
+def _events(body: bytes) -> Iterator[Any]:
+    """The decoded `data` of each server-sent event that is JSON."""
+    data: list[str] = []
+    for line in body.decode("utf-8", "replace").splitlines() + [""]:
+        if line.startswith("data:"):
+            data.append(line[5:].lstrip(" "))
+        elif not line and data:
+            decoded = _json("\n".join(data))
+            data = []
+            if decoded is not None:
+                yield decoded
+
+
+def _json(text: str) -> Optional[Any]:
+    try:
+        return loads(text)
+    except ValueError:
+        return None  # `[DONE]`, or an event cut off in the middle

@@ -1,0 +1,176 @@
+"""Stream proxies: exhausted, closed, broken off, failed, dropped; the span ends once on each.
+
+The proxy is the SDK's stream in all respects (`isinstance`, attributes, context manager) and looks
+at each chunk as the caller takes it. It drives `__next__` rather than a generator, so that an
+early `break` is no error, and holds no attached context, so that a stream may be consumed in any
+thread or task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import wrapt
+
+from peekr import faults
+from peekr.instrumentation import Accumulator
+from peekr.instrumentation.call import Call
+
+__all__ = ["AsyncStreamProxy", "StreamProxy", "deliver"]
+
+
+def deliver(call: Call, result: Any) -> Any:
+    """Hand a result to the caller: as it is when it is whole, behind a proxy when it streams."""
+    if hasattr(type(result), "__anext__"):
+        return AsyncStreamProxy(result, call)
+    if hasattr(type(result), "__next__"):
+        return StreamProxy(result, call)
+    call.succeed(result)
+    return result
+
+
+class _Proxy(wrapt.ObjectProxy):
+    """What both proxies share: the call, its accumulator, and the SDK's HTTP response."""
+
+    def __init__(self, wrapped: Any, call: Call) -> None:
+        super().__init__(wrapped)
+        self._self_call: Call = call
+        self._self_accumulator: Accumulator = call.streaming()
+        self._self_response: Any = None
+
+    def _self_take(self, chunk: Any) -> bool:
+        """Look at a chunk; False when the caller must not see it."""
+        call = self._self_call
+        call.chunk_arrived()
+        try:
+            self._self_accumulator.add(chunk)
+            return call.hidden is None or not call.hidden(chunk)
+        except Exception:
+            faults.report(f"reading a chunk of {call.hook.record}")
+            return True
+
+    def _self_left(self) -> None:
+        self._self_call.abandon(self._self_accumulator)
+
+    @property
+    def response(self) -> Any:
+        """The SDK's HTTP response; closing it closes the stream, as the SDKs' helpers do."""
+        response = self.__wrapped__.response
+        if self._self_response is None or self._self_response.__wrapped__ is not response:
+            self._self_response = _ResponseProxy(response, self._self_left)
+        return self._self_response
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __del__(self) -> None:
+        try:
+            self._self_left()
+        except Exception:
+            pass  # half-made or torn down with the interpreter: nothing to end, nobody to tell
+
+
+class StreamProxy(_Proxy):
+    """A synchronous stream."""
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        while True:
+            try:
+                chunk = next(self.__wrapped__)
+            except StopIteration:
+                self._self_call.finish(self._self_accumulator)
+                raise
+            except BaseException as error:
+                self._self_call.fail(error, self._self_accumulator)
+                raise
+            if self._self_take(chunk):
+                return chunk
+
+    def __enter__(self) -> Any:
+        entered = self.__wrapped__.__enter__()
+        return self if entered is self.__wrapped__ else entered
+
+    def __exit__(self, *exc_info: Any) -> Any:
+        try:
+            return self.__wrapped__.__exit__(*exc_info)
+        finally:
+            self._self_left()
+
+    def close(self) -> Any:
+        """Close the SDK's stream and end the span."""
+        try:
+            return self.__wrapped__.close()
+        finally:
+            self._self_left()
+
+
+class AsyncStreamProxy(_Proxy):
+    """An asynchronous stream."""
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        while True:
+            try:
+                chunk = await self.__wrapped__.__anext__()
+            except StopAsyncIteration:
+                self._self_call.finish(self._self_accumulator)
+                raise
+            except (asyncio.CancelledError, GeneratorExit):
+                # The consumer was stopped, not the stream.
+                self._self_left()
+                raise
+            except BaseException as error:
+                self._self_call.fail(error, self._self_accumulator)
+                raise
+            if self._self_take(chunk):
+                return chunk
+
+    async def __aenter__(self) -> Any:
+        entered = await self.__wrapped__.__aenter__()
+        return self if entered is self.__wrapped__ else entered
+
+    async def __aexit__(self, *exc_info: Any) -> Any:
+        try:
+            return await self.__wrapped__.__aexit__(*exc_info)
+        finally:
+            self._self_left()
+
+    async def close(self) -> Any:
+        """Close the SDK's stream and end the span."""
+        try:
+            return await self.__wrapped__.close()
+        finally:
+            self._self_left()
+
+    async def aclose(self) -> Any:
+        """Close the SDK's stream and end the span."""
+        try:
+            return await self.__wrapped__.aclose()
+        finally:
+            self._self_left()
+
+
+class _ResponseProxy(wrapt.ObjectProxy):
+    """An HTTP response whose closing ends the call."""
+
+    def __init__(self, wrapped: Any, closed: Any) -> None:
+        super().__init__(wrapped)
+        self._self_closed = closed
+
+    def close(self) -> Any:
+        try:
+            return self.__wrapped__.close()
+        finally:
+            self._self_closed()
+
+    async def aclose(self) -> Any:
+        try:
+            return await self.__wrapped__.aclose()
+        finally:
+            self._self_closed()
