@@ -114,13 +114,10 @@ def _text(value: object) -> Optional[str]:
 def _number(value: object) -> Optional[float]:
     if isinstance(value, bool) or value is None:
         return None
-    if isinstance(value, (int, float)):
-        number = float(value)
-    elif isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            return None
-    else:
+    if not isinstance(value, (int, float, str)):
         return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None  # no number, or an integer that no float can hold
     return number if number == number and abs(number) != float("inf") else None

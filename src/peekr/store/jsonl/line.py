@@ -1,0 +1,53 @@
+"""One line of a JSONL file as a record."""
+
+from __future__ import annotations
+
+from peekr.encoding import loads
+from peekr.record import SpanRecord
+
+__all__ = ["BOM", "NotARecordError", "parse_line"]
+
+BOM = b"\xef\xbb\xbf"
+"""What some editors put at the beginning of a file."""
+
+
+class NotARecordError(Exception):
+    """The line holds no record; the message says why."""
+
+
+def parse_line(line: bytes) -> tuple[SpanRecord, bool]:
+    """The record on a line, and whether all of it could be read.
+
+    A line that is not UTF-8 is read with U+FFFD in the place of what is wrong.
+
+    Raises:
+        NotARecordError: there is no record on it.
+    """
+    is_whole = True
+    try:
+        value = loads(line)
+    except RecursionError:
+        raise NotARecordError("nested too deeply") from None
+    except ValueError:
+        value, is_whole = _second_try(line), False
+    if not isinstance(value, dict):
+        raise NotARecordError("no span record")
+    try:
+        return SpanRecord.from_dict(value), is_whole  # pyright: ignore[reportUnknownArgumentType]
+    except ValueError:
+        raise NotARecordError("no span record") from None
+    except OverflowError:
+        raise NotARecordError("a number out of range") from None
+
+
+def _second_try(line: bytes) -> object:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        try:
+            return loads(line.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            raise NotARecordError("not UTF-8") from None
+    start = line.lstrip()[:1]
+    whole = line.rstrip().endswith(b"}")
+    raise NotARecordError("cut off" if start == b"{" and not whole else "not JSON") from None

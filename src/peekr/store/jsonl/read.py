@@ -1,0 +1,324 @@
+"""Records read from a JSONL file, the newest first where only the newest are wanted.
+
+A line is parsed only if its span is shown. Of the others only the trace id is looked at, which in
+Peekr's own files stands at the beginning of the line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, Optional
+
+from peekr.errors import UnreadableFileError
+from peekr.plaintext import clean
+from peekr.record import SpanRecord
+from peekr.store.jsonl.line import BOM, NotARecordError, parse_line
+from peekr.store.jsonl.tail import JsonlTail
+from peekr.store.query import (
+    Condition,
+    Problems,
+    Query,
+    Selection,
+    Trace,
+    TraceAssembly,
+)
+
+__all__ = ["JsonlReader"]
+
+_BLOCK_BYTES = 1 << 20
+
+# The beginning of a line as Peekr writes it, and as Peekr 0.9 did (name first).
+_ID_FIRST = re.compile(
+    rb'\{"(?:name": ?"[^"\\]*", ?")?trace_id": ?"([\x20\x21\x23-\x5b\x5d-\x7e]+)"'
+)
+_END_TIME = re.compile(rb'"end_time": ?([0-9.eE+-]+)')
+
+
+class JsonlReader:
+    """A JSONL file open for reading; a line that is no record is counted and passed over.
+
+    Only what the file held when it was opened is read, so that a file that grows has an end.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.problems = Problems("line")
+        try:
+            self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by close()
+            self._size = os.fstat(self._file.fileno()).st_size
+        except OSError as error:
+            reason = (error.strerror or "cannot be opened").lower()
+            raise UnreadableFileError(f"{clean(path)}: {reason}") from None
+        self._records = 0
+
+    def select(self, query: Query) -> Selection:
+        """The chosen traces; with a limit the file is read from its end backwards.
+
+        The order of traces is that of their last lines. Memory: the spans that are shown, one
+        block of the file and the ids of all traces.
+        """
+        chosen = self._matching(query) if query.conditions() else None
+        if query.limit is not None:
+            return self._newest(query, chosen, query.limit)
+        return Selection(self._all(query, chosen))
+
+    def records(self) -> Iterator[SpanRecord]:
+        """Every record, in the order of the file."""
+        self._restart()
+        for number, line in self._numbered():
+            record = self._parse_or_count(line, number)
+            if record is not None:
+                self._records += 1
+                yield record
+        self._require_something()
+
+    def tail(self) -> JsonlTail:
+        """What is appended from now on; the last line, if it has no end yet, belongs to it."""
+        position = self._size
+        while position:
+            start = max(0, position - _BLOCK_BYTES)
+            self._file.seek(start)
+            found = self._file.read(position - start).rfind(b"\n")
+            if found >= 0:
+                position = start + found + 1
+                break
+            position = start
+        self._size = position
+        return JsonlTail(self.path, position, self._file)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    # -- the newest traces, backwards ---------------------------------------------------------
+
+    def _newest(self, query: Query, chosen: Optional[set[bytes]], limit: int) -> Selection:
+        """Collect the newest traces, then count the others by their ids alone."""
+        self._restart()
+        prefix = _encoded(query.trace or "")
+        collected: dict[bytes, list[SpanRecord]] = {}
+        others: set[bytes] = set()
+        quick, bad_lines = _ID_FIRST.match, list[int]()
+        from_end = 0
+        for lines in self._backwards():
+            for line in reversed(lines):
+                from_end += 1
+                found = quick(line)
+                record = None
+                if found is not None:
+                    key = found[1]
+                    eligible = key.startswith(prefix) and (chosen is None or key in chosen)
+                    if (
+                        not eligible or (key not in collected and len(collected) >= limit)
+                    ) and line.endswith((b"}", b"}\r")):
+                        if eligible:
+                            others.add(key)
+                        self._records += 1
+                        continue
+                elif not line or line.isspace():
+                    continue
+                try:
+                    record = self._parse(line)
+                except NotARecordError as error:
+                    self.problems.count += 1
+                    self.problems.first = str(error)
+                    bad_lines[:] = [from_end]
+                    continue
+                self._records += 1
+                key = _encoded(record.trace_id)
+                if not key.startswith(prefix) or not (chosen is None or key in chosen):
+                    continue
+                if key in collected:
+                    collected[key].append(record)
+                elif len(collected) < limit:
+                    collected[key] = [record]
+                else:
+                    others.add(key)
+        if bad_lines:
+            # Only now is it known how many lines there are before it.
+            self.problems.first = f"line {from_end - bad_lines[0] + 1}: {self.problems.first}"
+        self._require_something()
+        traces = [Trace(spans[0].trace_id, spans[::-1]) for spans in collected.values()]
+        return Selection(iter(traces[::-1]), len(others))
+
+    def _backwards(self) -> Iterator[list[bytes]]:
+        """The file's lines in blocks, the last block first; inside a block in the file's order."""
+        position = self._size
+        if position and self._read_at(position - 1, 1) == b"\n":
+            position -= 1
+        pieces: list[bytes] = []  # of a line whose beginning has not been reached, last first
+        while position > 0:
+            size = min(_BLOCK_BYTES, position)
+            position -= size
+            block = self._read_at(position, size)
+            cut = block.find(b"\n")
+            if cut < 0:
+                pieces.append(block)
+                continue
+            pieces.reverse()
+            rest = b"".join((block[cut + 1 :], *pieces))
+            pieces = [block[:cut]]
+            yield rest.split(b"\n")
+        if self._size:
+            pieces.reverse()
+            yield [b"".join(pieces).removeprefix(BOM)]
+
+    def _read_at(self, position: int, size: int) -> bytes:
+        try:
+            self._file.seek(position)
+            return self._file.read(size)
+        except OSError as error:
+            reason = (error.strerror or "cannot be read").lower()
+            raise UnreadableFileError(f"{clean(self.path)}: {reason}") from None
+
+    # -- everything, forwards -------------------------------------------------------------------
+
+    def _all(self, query: Query, chosen: Optional[set[bytes]]) -> Iterator[Trace]:
+        """Every chosen trace as its last line is reached: a first pass counts their lines."""
+        prefix = _encoded(query.trace or "")
+        expected: dict[bytes, int] = {}
+        for _, line in self._numbered():
+            key = self._key(line)
+            if key and key.startswith(prefix) and (chosen is None or key in chosen):
+                expected[key] = expected.get(key, 0) + 1
+        assembly = TraceAssembly(expected)
+        self._restart()
+        for number, line in self._numbered():
+            quick = _ID_FIRST.match(line)
+            if quick is not None and not assembly.wants(quick[1]) and line.endswith(b"}"):
+                self._records += 1
+                continue
+            record = self._parse_or_count(line, number)
+            if record is not None:
+                self._records += 1
+                key = _encoded(record.trace_id)
+            elif quick is not None:
+                key = quick[1]
+            else:
+                continue
+            if assembly.wants(key):
+                trace = assembly.add(key, record)
+                if trace is not None:
+                    yield trace
+        yield from assembly.rest()
+        self._require_something()
+
+    def _matching(self, query: Query) -> set[bytes]:
+        """The ids of the traces for which every condition holds; parses only likely lines."""
+        prefix = _encoded(query.trace or "")
+        conditions = query.conditions()
+        all_met = (1 << len(conditions)) - 1
+        met: dict[bytes, int] = {}
+        for _, line in self._numbered():
+            found = _ID_FIRST.match(line)
+            if found is not None and not found[1].startswith(prefix):
+                continue
+            flags = met.get(found[1], 0) if found is not None else 0
+            if flags == all_met or not _likely(line, conditions, flags):
+                continue
+            try:
+                record = self._parse(line)
+            except NotARecordError:
+                continue
+            key = _encoded(record.trace_id)
+            flags = met.get(key, 0)
+            for number, condition in enumerate(conditions):
+                if condition.holds(record):
+                    flags |= 1 << number
+            met[key] = flags
+        return {key for key, flags in met.items() if flags == all_met}
+
+    def _numbered(self) -> Iterator[tuple[int, bytes]]:
+        """Lines that are not blank, without their end, numbered from 1."""
+        self._file.seek(0)
+        left = self._size
+        for number, line in enumerate(self._file, 1):
+            # What was appended after the file was opened belongs to the tail.
+            if left <= 0:
+                break
+            left -= len(line)
+            line = line.rstrip(b"\r\n")
+            if number == 1:
+                line = line.removeprefix(BOM)
+            if line and not line.isspace():
+                yield number, line
+
+    # -- lines ----------------------------------------------------------------------------------
+
+    def _key(self, line: bytes) -> bytes:
+        found = _ID_FIRST.match(line)
+        if found is not None:
+            return found[1]
+        try:
+            return _encoded(self._parse(line).trace_id)
+        except NotARecordError:
+            return b""
+
+    def _parse_or_count(self, line: bytes, number: int) -> Optional[SpanRecord]:
+        try:
+            return self._parse(line)
+        except NotARecordError as error:
+            self.problems.add(f"line {number}", str(error))
+            return None
+
+    def _parse(self, line: bytes) -> SpanRecord:
+        """The record on a line.
+
+        Raises:
+            NotARecordError: there is none.
+        """
+        try:
+            record, is_whole = parse_line(line)
+        except MemoryError:
+            raise NotARecordError("too large") from None
+        if not is_whole:
+            self.problems.partly += 1
+        return record
+
+    def _restart(self) -> None:
+        self.problems = Problems("line")
+        self._records = 0
+
+    def _require_something(self) -> None:
+        if self._records:
+            return
+        shown = clean(self.path)
+        if not self.problems.count:
+            raise UnreadableFileError(f"{shown}: the file holds no records")
+        raise UnreadableFileError(
+            f"{shown}: not a trace file, no line is a record; {self.problems.describe()}"
+        )
+
+
+def _likely(line: bytes, conditions: list[Condition], flags: int) -> bool:
+    """Whether the line may fulfil a condition that its trace has not met yet."""
+    lower = b""
+    for number, condition in enumerate(conditions):
+        if flags >> number & 1:
+            continue
+        if condition.hint:
+            lower = lower or line.lower()
+            if condition.hint in lower:
+                return True
+        elif condition.since is None or not _ended_before(line, condition.since):
+            return True
+    return False
+
+
+def _ended_before(line: bytes, since: float) -> bool:
+    found = _END_TIME.search(line)
+    if found is None:
+        return False
+    attributes = line.find(b'"attributes"')
+    if 0 <= attributes < found.start():
+        return False  # it may be a key inside of the attributes
+    try:
+        return float(found[1]) < since
+    except ValueError:
+        return False
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

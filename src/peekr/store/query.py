@@ -1,0 +1,359 @@
+"""What a reader of stored records can be asked, whichever format the file has.
+
+A query chooses whole traces: a trace is chosen when each condition holds for at least one of its
+spans. Readers never create, migrate or change a file.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Callable, Optional, Protocol
+
+from peekr.errors import UnreadableFileError
+from peekr.plaintext import clean
+from peekr.record import SpanRecord
+
+__all__ = [
+    "Condition",
+    "Problems",
+    "Query",
+    "Reader",
+    "Selection",
+    "Tail",
+    "Trace",
+    "TraceAssembly",
+    "open_reader",
+    "select_from",
+]
+
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+_OTHER_FORMATS = {
+    b"\x1f\x8b": "is compressed with gzip: unpack it first",
+    b"PK\x03\x04": "is a zip archive: unpack it first",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd: unpack it first",
+    b"PAR1": "is a Parquet file, not JSON lines and not SQLite",
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition on a span.
+
+    Attributes:
+        holds: Whether a span fulfils it.
+        hint: Lower-case ASCII text that the stored form of every such span contains (compared
+            without case), so that a reader can pass over a line without parsing it; empty where
+            there is none.
+        since: Unix seconds: no span that ended before fulfils it; None where it is not about time.
+    """
+
+    holds: Callable[[SpanRecord], bool]
+    hint: bytes = b""
+    since: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which traces to read.
+
+    Attributes:
+        trace: A trace id or the beginning of one.
+        session: `session_id` of a span.
+        errors: Only traces with a failed span.
+        model: A model's name: without case, dated snapshots included (`gpt-4o` finds
+            `gpt-4o-2024-08-06`, not `gpt-4o-mini`); `*` and `?` stand for any text, any character.
+        since: Unix seconds: a span of the trace ended (or, never ended, started) at or after it.
+        limit: The newest so many traces; None for all.
+    """
+
+    trace: Optional[str] = None
+    session: Optional[str] = None
+    errors: bool = False
+    model: Optional[str] = None
+    since: Optional[float] = None
+    limit: Optional[int] = None
+
+    def wants(self, trace_id: str) -> bool:
+        """Whether the id alone leaves the trace in question."""
+        return self.trace is None or trace_id.startswith(self.trace)
+
+    def conditions(self) -> list[Condition]:
+        """The conditions on spans; none where every trace (of that id) is meant."""
+        found: list[Condition] = []
+        if self.errors:
+            found.append(Condition(_failed, b'"error"'))
+        if self.session is not None:
+            found.append(Condition(_in_session(self.session), _hint(self.session)))
+        if self.model is not None:
+            found.append(Condition(_of_model(self.model_globs()), _hint(self.model)))
+        if self.since is not None:
+            found.append(Condition(_active_since(self.since), since=self.since))
+        return found
+
+    def model_globs(self) -> list[str]:
+        """The model's name as lower-case glob patterns, for fnmatch and SQLite's GLOB."""
+        if self.model is None:
+            return []
+        name = self.model.lower()
+        if "*" in name or "?" in name:
+            return [name.replace("[", "[[]")]
+        plain = name.replace("[", "[[]")
+        digit = "[0-9]"
+        day = [f"{digit * 4}-{digit * 2}-{digit * 2}", digit * 8]
+        return [plain, *(f"{plain}-{date}" for date in day)]
+
+    def matches(self, spans: Iterable[SpanRecord]) -> bool:
+        """Whether a whole trace is chosen."""
+        spans = list(spans)
+        if not spans or not self.wants(spans[0].trace_id):
+            return False
+        return all(any(map(condition.holds, spans)) for condition in self.conditions())
+
+
+@dataclass
+class Trace:
+    """The spans of one trace, in the order of the file."""
+
+    trace_id: str
+    spans: list[SpanRecord]
+
+
+@dataclass
+class Selection:
+    """What a query found.
+
+    Attributes:
+        traces: The chosen traces, the one that was last active last. May read while it is
+            consumed.
+        omitted: How many older traces the limit left out.
+    """
+
+    traces: Iterator[Trace]
+    omitted: int = 0
+
+
+@dataclass
+class Problems:
+    """What could not be read: how much, and the first of it."""
+
+    unit: str
+    count: int = 0
+    first: str = ""
+    partly: int = 0
+    notes: list[str] = field(default_factory=list[str])
+
+    def add(self, place: str, reason: str) -> None:
+        """Count one line or row that could not be read."""
+        if not self.count:
+            self.first = f"{place}: {reason}"
+        self.count += 1
+
+    def describe(self) -> str:
+        """One line without the file's name; empty where nothing was wrong."""
+        said: list[str] = []
+        if self.count:
+            first = f" (first: {self.first})" if self.first else ""
+            said.append(f"{_counted(self.count, self.unit)} could not be read{first}")
+        if self.partly:
+            said.append(f"{_counted(self.partly, self.unit)} could be read only in part")
+        return "; ".join(said + self.notes)
+
+
+class Tail(Protocol):
+    """The growing end of a file."""
+
+    def poll(self) -> list[SpanRecord]:
+        """The records that were added since the last call; does not wait. Never raises."""
+        ...
+
+
+class Reader(Protocol):
+    """A trace file that is open for reading. Used on one thread."""
+
+    path: str
+    problems: Problems
+
+    def select(self, query: Query) -> Selection:
+        """The traces that the query chooses.
+
+        Raises:
+            UnreadableFileError: nothing in the file can be read.
+        """
+        ...
+
+    def records(self) -> Iterator[SpanRecord]:
+        """Every record in the order of the file, one at a time.
+
+        Raises:
+            UnreadableFileError: nothing in the file can be read.
+        """
+        ...
+
+    def tail(self) -> Tail:
+        """What is added from now on; called before `select`, the two neither overlap nor gap."""
+        ...
+
+    def close(self) -> None:
+        """Release the file; a second call does nothing."""
+        ...
+
+
+def open_reader(path: str) -> Reader:
+    """Open a trace file, told apart by its content: SQLite by its first bytes, else JSON lines.
+
+    Raises:
+        UnreadableFileError: missing, a directory, not permitted, empty, or a known other format.
+    """
+    shown = clean(path)
+    try:
+        # A directory is told here already: opening it is an error, and so is a pipe that nobody
+        # writes to, which would wait for ever.
+        if os.path.isdir(path):
+            raise UnreadableFileError(f"{shown}: is a directory, not a trace file")
+        if not os.path.isfile(path) and os.path.exists(path):
+            raise UnreadableFileError(f"{shown}: is not a regular file")
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except FileNotFoundError:
+        raise UnreadableFileError(f"{shown}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise UnreadableFileError(f"{shown}: {_reason(error)}") from None
+    if not head:
+        raise UnreadableFileError(f"{shown}: the file is empty")
+    for magic, reason in _OTHER_FORMATS.items():
+        if head.startswith(magic):
+            raise UnreadableFileError(f"{shown}: {reason}")
+    if head.startswith(_SQLITE_MAGIC):
+        from peekr.store.sqlite.read import SqliteReader
+
+        return SqliteReader(path)
+    from peekr.store.jsonl.read import JsonlReader
+
+    return JsonlReader(path)
+
+
+class TraceAssembly:
+    """Puts traces together from records that come in the order of a file, in bounded memory.
+
+    Holds the spans of the traces that are still incomplete. `expected` says how many records of a
+    trace are to come, so that the trace is handed on with its last one; ids that are not in it are
+    passed over.
+    """
+
+    def __init__(self, expected: dict[Any, int]) -> None:
+        self._expected = expected
+        self._open: dict[Any, list[SpanRecord]] = {}
+
+    def wants(self, key: Any) -> bool:
+        """Whether records with this key belong to a chosen trace."""
+        return key in self._expected
+
+    def add(self, key: Any, record: Optional[SpanRecord]) -> Optional[Trace]:
+        """Take a record, or None for one that cannot be read; the trace once it is complete."""
+        spans = self._open.setdefault(key, [])
+        if record is not None:
+            spans.append(record)
+        left = self._expected[key] - 1
+        self._expected[key] = left
+        if left > 0:
+            return None
+        del self._expected[key], self._open[key]
+        return Trace(spans[0].trace_id, spans) if spans else None
+
+    def rest(self) -> Iterator[Trace]:
+        """Traces whose last record never came (the file was cut meanwhile)."""
+        for spans in self._open.values():
+            if spans:
+                yield Trace(spans[0].trace_id, spans)
+        self._open.clear()
+
+
+def select_from(read: Callable[[], Iterator[SpanRecord]], query: Query) -> Selection:
+    """Answer a query from nothing but the records, read twice: for sources without an index.
+
+    Args:
+        read: Gives all records in order; called once to choose and once to collect.
+    """
+    conditions = query.conditions()
+    all_met = (1 << len(conditions)) - 1
+    met: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    for record in read():
+        trace_id = record.trace_id
+        if not query.wants(trace_id):
+            continue
+        # Taken out and put in again: the dictionary's order is that of the last activity.
+        counts[trace_id] = counts.pop(trace_id, 0) + 1
+        flags = met.get(trace_id, 0)
+        for number, condition in enumerate(conditions):
+            if not flags >> number & 1 and condition.holds(record):
+                flags |= 1 << number
+        met[trace_id] = flags
+    chosen = {key: count for key, count in counts.items() if met[key] == all_met}
+    omitted = 0
+    if query.limit is not None and len(chosen) > query.limit:
+        omitted = len(chosen) - query.limit
+        chosen = dict(list(chosen.items())[omitted:])
+
+    def traces() -> Iterator[Trace]:
+        assembly = TraceAssembly(chosen)
+        for record in read():
+            if assembly.wants(record.trace_id):
+                trace = assembly.add(record.trace_id, record)
+                if trace is not None:
+                    yield trace
+        yield from assembly.rest()
+
+    return Selection(traces(), omitted)
+
+
+def _failed(record: SpanRecord) -> bool:
+    return record.status == "error"
+
+
+def _in_session(session: str) -> Callable[[SpanRecord], bool]:
+    def holds(record: SpanRecord) -> bool:
+        found = record.attributes.get("session_id")
+        return found is not None and str(found) == session
+
+    return holds
+
+
+def _of_model(globs: list[str]) -> Callable[[SpanRecord], bool]:
+    fits = re.compile("|".join(fnmatch.translate(glob) for glob in globs)).match
+
+    def holds(record: SpanRecord) -> bool:
+        model = record.attributes.get("model")
+        return isinstance(model, str) and fits(model.lower()) is not None
+
+    return holds
+
+
+def _active_since(since: float) -> Callable[[SpanRecord], bool]:
+    def holds(record: SpanRecord) -> bool:
+        end = record.end_time
+        return (record.start_time if end is None else end) >= since
+
+    return holds
+
+
+def _hint(value: str) -> bytes:
+    # Only characters that every JSON writer leaves as they are, so that the text is in the file.
+    pieces = re.findall(r"[a-z0-9._-]+", value.lower() if value.isascii() else "")
+    return max(pieces, key=len, default="").encode("ascii")
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return clean(str(error))

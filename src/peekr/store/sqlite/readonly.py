@@ -1,0 +1,122 @@
+"""SQLite databases opened without writing a byte to them or beside them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Any, Optional
+from urllib.parse import quote
+
+from peekr.encoding import loads
+from peekr.plaintext import clean
+from peekr.record import SpanRecord
+from peekr.store.sqlite.schema import COLUMNS
+
+__all__ = ["connect", "explain", "expressions", "record_of"]
+
+_BUSY_S = 5.0
+_WAL_VERSION = 2
+
+
+def connect(path: str) -> tuple[sqlite3.Connection, Optional[tempfile.TemporaryDirectory[str]]]:
+    """A connection that writes nothing, and the directory of a copy if one had to be made.
+
+    A database in WAL mode needs its `-wal` and `-shm` files even to be read, and SQLite makes them
+    where they are missing, owned by whoever reads. So where no writer has left a `-wal` file, the
+    database is complete in itself and opened as immutable; where one is there but cannot be used
+    (a read-only directory), a copy is read.
+
+    Raises:
+        sqlite3.Error: not a database, locked, not readable.
+        OSError: the file cannot be opened, or the copy cannot be made.
+    """
+    with open(path, "rb") as file:
+        header = file.read(20)
+    in_wal_mode = len(header) == 20 and header[18] == _WAL_VERSION
+    try:
+        wal_bytes = os.stat(f"{path}-wal").st_size if in_wal_mode else 0
+        has_wal = in_wal_mode
+    except FileNotFoundError:
+        wal_bytes, has_wal = 0, False
+    if in_wal_mode and not has_wal:
+        return _open(path, "immutable=1"), None
+    try:
+        return _open(path, "mode=ro"), None
+    except sqlite3.OperationalError as error:
+        if "unable to open" not in str(error) and "readonly" not in str(error):
+            raise
+    if not wal_bytes and in_wal_mode:
+        return _open(path, "immutable=1"), None
+    # A journal that was left behind has to be rolled back, a -wal file read: in a copy.
+    copy = tempfile.TemporaryDirectory(prefix="peekr-")
+    try:
+        target = os.path.join(copy.name, "copy.db")
+        for suffix in ("", "-wal", "-journal"):
+            if os.path.exists(path + suffix):
+                shutil.copyfile(path + suffix, target + suffix)
+        connection = sqlite3.connect(target, timeout=_BUSY_S, isolation_level=None)
+        return _prepared(connection), copy
+    except BaseException:
+        copy.cleanup()
+        raise
+
+
+def _open(path: str, option: str) -> sqlite3.Connection:
+    address = Path(os.path.abspath(path)).as_posix()
+    uri = f"file:{quote(address if address.startswith('/') else '/' + address)}?{option}"
+    return _prepared(sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None))
+
+
+def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
+    connection.text_factory = _text
+    try:
+        # The first statement is what opens the file.
+        connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def expressions(present: frozenset[str]) -> str:
+    """The columns to select: those of `COLUMNS`, NULL where one is missing, and the rowid."""
+    parts = [column if column in present else f"NULL AS {column}" for column in COLUMNS]
+    if "attributes" in present:
+        # As bytes: the JSON parser decodes it, and faster.
+        parts[COLUMNS.index("attributes")] = "CAST(attributes AS BLOB)"
+    return ", ".join([*parts, "rowid"])
+
+
+def record_of(row: tuple[Any, ...]) -> tuple[Optional[SpanRecord], str]:
+    """The record of a row and what is wrong with it; without a record the reason why."""
+    data: dict[str, Any] = dict(zip(COLUMNS, row))
+    text = data["attributes"]
+    reason = ""
+    if text is not None:
+        try:
+            data["attributes"] = loads(text)
+        except (ValueError, RecursionError, MemoryError):
+            reason = "attributes are not JSON"
+    try:
+        return SpanRecord.from_dict(data), reason
+    except ValueError:
+        return None, "no trace_id or span_id"
+    except OverflowError:
+        return None, "a number out of range"
+
+
+def explain(error: Exception) -> str:
+    """Why a database cannot be read, for people, on one line."""
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
+    text = str(error)
+    if "not a database" in text or "malformed" in text:
+        return f"the database is damaged, nothing could be read ({clean(text)})"
+    return clean(text)
