@@ -156,9 +156,9 @@ def _refuse_foreign(connection: sqlite3.Connection) -> None:
 
 
 def _span_id_is_unique(connection: sqlite3.Connection) -> bool:
-    for row in connection.execute("PRAGMA table_info(spans)").fetchall():
-        if row[1] == "span_id" and row[5]:
-            return True
+    rows = connection.execute("PRAGMA table_info(spans)").fetchall()
+    if [row[1] for row in rows if row[5]] == ["span_id"]:
+        return True
     for row in connection.execute("PRAGMA index_list(spans)").fetchall():
         if row[2]:
             info = connection.execute("SELECT name FROM pragma_index_info(?)", (row[1],))

@@ -1,0 +1,418 @@
+"""Writes records to a SQLite database on a thread of its own, many records a commit."""
+
+from __future__ import annotations
+
+import _thread
+import math
+import os
+import queue
+import random
+import sqlite3
+import sys
+import threading
+import time
+import weakref
+from typing import Optional, Union
+
+from peekr.encoding import dumps
+from peekr.record import SpanRecord
+from peekr.store.outage import Outage
+from peekr.store.sqlite.database import (
+    MAX_ROWS,
+    Database,
+    Row,
+    is_hopeless,
+    is_locked,
+    is_row_fault,
+)
+
+__all__ = ["SqliteSink"]
+
+_LINGER_S = 0.002
+"""How long the first record of a batch waits for company; the most that a `kill -9` costs is
+this, a switch of the interpreter's threads (5 ms) and the commit."""
+
+_LINGER_IN_OUTAGE_S = 0.1
+_BATCH_BYTES = 1024 * 1024
+_MAX_RECORDS = 10_000
+_MAX_BYTES = 32 * 1024 * 1024
+_RECORD_BYTES = 500
+"""What a record takes beside its attributes, about."""
+
+_ROOM_S = 5.0
+"""How long a caller waits for room in a full queue while the writer gets on."""
+
+_STUCK_S = 1.0
+"""A writer that has not got on for this long is not waited for."""
+
+_GRACE_S = 1.0
+"""How long a batch is tried again after a fault of the file, before it counts as lost."""
+
+_LOCKED_S = 30.0
+"""The same while another program holds the database; heavy traffic must not lose a row."""
+
+_HURRY_S = 1.0
+"""How much longer `close` takes than it was given, to let the writer count what is lost."""
+
+_GATE_S = 5.0
+"""How long a fork waits for a statement to end, and a statement for a fork."""
+
+_SLICE_S = 0.05
+_FIRST_PAUSE_S = 0.0005
+_LONGEST_PAUSE_S = 0.02
+
+
+class _Mark:
+    """A place in the queue: the event is set when all that is before it has been dealt with."""
+
+    def __init__(self, *, stop: bool = False) -> None:
+        self.event = threading.Event()
+        self.stop = stop
+
+
+_Entry = tuple[SpanRecord, bytes]
+
+
+class SqliteSink:
+    """Takes records into a bounded queue and stores them from a daemon thread.
+
+    `write()` serialises the attributes and puts the record into a queue that finalizers and signal
+    handlers may use as well; a record is committed within 10 ms. Several processes may write to
+    one database: the writer waits for its turn as long as need be. When the queue is full the
+    caller waits, unless the writer does not get on: then the record is counted as lost.
+
+    A fork's child starts with an empty queue and a connection of its own. After `close()`, and
+    when the interpreter is too far gone for threads, records are stored before `write()` returns.
+
+    Attributes:
+        path: The database file, as an absolute path.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the database, or say in one line why that is impossible; never raises for the file.
+
+        Args:
+            path: The file; made where it is missing, together with its directories.
+        """
+        self.path: str = os.path.abspath(os.fsdecode(path))
+        self._outage = Outage(os.fsdecode(path))
+        self._database = Database(self.path)
+        self._reset()
+        with _gate:
+            _instances.add(self)
+        self._try_open()
+
+    def _reset(self) -> None:
+        self._queue: queue.SimpleQueue[Union[_Entry, _Mark]] = queue.SimpleQueue()
+        # Whoever takes the ticket starts the writer; a list because `pop` is atomic and waits for
+        # nobody, so a signal handler may come in between.
+        self._tickets: list[None] = [None]
+        self._alive = False
+        self._writer = 0
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._stuck = False
+        self._hurry = False
+        self._closed = False
+
+    @property
+    def lost(self) -> int:
+        """How many records could not be kept, in this process."""
+        return self._outage.lost
+
+    def write(self, record: SpanRecord) -> None:
+        """Take one record; it is in the database within 10 ms.
+
+        Runs on the caller's thread and waits only where the queue is full, for 5 s at most.
+        """
+        attributes = dumps(record.attributes)
+        pending = self._bytes_in - self._bytes_out
+        if (pending > _MAX_BYTES or self._queue.qsize() >= _MAX_RECORDS) and not self._has_room():
+            self._outage.begin("records come faster than they can be stored", lost=1)
+            return
+        # Two threads that add at the very same moment may count one record for two. It is a
+        # bound, not an account, and a lock here could be held by the frame that is interrupted.
+        self._bytes_in += len(attributes) + _RECORD_BYTES
+        self._queue.put((record, attributes))
+        if self._tickets or sys.is_finalizing():
+            self._start()
+
+    def flush(self, timeout_s: float = 30.0) -> bool:
+        """Wait until every record taken before is committed or counted as lost.
+
+        Takes no lock, so a signal handler may call it, whatever it interrupts.
+
+        Returns:
+            False if time ran out.
+        """
+        if self._is_idle():
+            return True
+        return self._wait(_Mark(), time.monotonic() + timeout_s)
+
+    def close(self, timeout_s: float = 30.0) -> bool:
+        """Flush, end the thread and close the database; safe where `flush` is.
+
+        Returns:
+            False if time ran out; what was not stored by then is counted as lost.
+        """
+        self._closed = True
+        done = self._is_idle() or self._wait(_Mark(stop=True), time.monotonic() + timeout_s)
+        if not done:
+            self._hurry = True
+            self._wait(_Mark(), time.monotonic() + _HURRY_S)
+            self._outage.lose(self._queue.qsize())
+        self._release()
+        self._outage.summarise()
+        return done
+
+    def _release(self) -> None:
+        if _gate.acquire(timeout=_GATE_S):
+            try:
+                self._database.close()
+            finally:
+                _gate.release()
+
+    def _is_idle(self) -> bool:
+        return bool(self._tickets) and self._queue.empty()
+
+    def _wait(self, mark: _Mark, deadline: float) -> bool:
+        self._queue.put(mark)
+        if not self._alive:
+            self._start()
+        while not mark.event.wait(min(_SLICE_S, max(0.0, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                return False
+            if not self._alive:
+                # This may be a signal handler that interrupted the start of the thread.
+                self._drain()
+        return True
+
+    def _has_room(self) -> bool:
+        """Wait for the writer to make room; False where that would take too long."""
+        if threading.get_ident() == self._writer:
+            return True  # a finalizer that ran on the writer itself
+        deadline = time.monotonic() + _ROOM_S
+        while not (self._stuck or self._outage.active) and time.monotonic() < deadline:
+            if self._tickets:
+                self._start()
+            time.sleep(0.001)
+            if self._bytes_in - self._bytes_out < _MAX_BYTES and (
+                self._queue.qsize() < _MAX_RECORDS
+            ):
+                return True
+        return False
+
+    def _start(self) -> None:
+        """Start the writer thread, or store what is there on this thread if there can be none."""
+        if not self._closed and not sys.is_finalizing():
+            tickets = self._tickets
+            try:
+                tickets.pop()
+            except IndexError:
+                return  # somebody else is just doing it
+            try:
+                # Not `threading.Thread`: its start takes a lock that the frame below may hold,
+                # when this is a finalizer.
+                _thread.start_new_thread(self._run, (tickets,))
+            except RuntimeError:
+                tickets.append(None)
+            else:
+                return
+        self._drain()
+
+    def _run(self, tickets: list[None]) -> None:
+        self._writer = threading.get_ident()
+        self._alive = True
+        try:
+            while self._round(self._queue.get()):
+                pass
+        finally:
+            self._alive = False
+            tickets.append(None)
+            self._drain()
+
+    def _round(self, first: Union[_Entry, _Mark]) -> bool:
+        """Store a batch that begins with an entry; False when the thread is to end."""
+        if not isinstance(first, _Mark) and self._queue.qsize() < MAX_ROWS:
+            time.sleep(_LINGER_IN_OUTAGE_S if self._outage.active else _LINGER_S)
+        rows: list[Row] = []
+        size = 0
+        entry = first
+        while not isinstance(entry, _Mark):
+            rows.append(_row(*entry))
+            size += len(entry[1]) + _RECORD_BYTES
+            if len(rows) == MAX_ROWS or size > _BATCH_BYTES:
+                break
+            try:
+                entry = self._queue.get_nowait()
+            except queue.Empty:
+                break
+        if rows:
+            try:
+                self._store(rows)
+            except Exception as error:  # noqa: BLE001 - the writer must outlive any fault
+                self._outage.begin(_reason(error), lost=len(rows))
+            self._bytes_out += size
+        if isinstance(entry, _Mark):
+            entry.event.set()
+            return not entry.stop
+        return True
+
+    def _drain(self) -> None:
+        """Store all that is queued, on this thread."""
+        while True:
+            try:
+                first = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            self._round(first)
+        if self._closed:
+            self._release()
+
+    def _store(self, rows: list[Row]) -> None:
+        """Store rows, waiting for other writers and trying again; or count them as lost."""
+        started = time.monotonic()
+        failing = self._outage.active
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            error = self._attempt(rows)
+            if error is None:
+                self._stuck = False
+                self._outage.end()
+                return
+            if is_row_fault(error):
+                self._store_each(rows, error)
+                return
+            reason = _reason(error)
+            if is_locked(error):
+                patience_s = _GRACE_S if failing else _LOCKED_S
+                # At random, so that no process is always too late.
+                pause_s = random.uniform(_FIRST_PAUSE_S, min(2.0 * pause_s, _LONGEST_PAUSE_S))
+            else:
+                patience_s = 0.0 if failing or is_hopeless(error) else _GRACE_S
+                pause_s = _LONGEST_PAUSE_S
+                self._outage.begin(reason)
+            waited_s = time.monotonic() - started
+            if waited_s >= patience_s or self._hurry:
+                self._stuck = True
+                self._outage.begin(reason, lost=len(rows))
+                return
+            self._stuck = waited_s >= _STUCK_S
+            time.sleep(pause_s)
+
+    def _store_each(self, rows: list[Row], error: Exception) -> None:
+        """Store one by one what was refused as a batch, and what SQLite cannot hold as text."""
+        if len(rows) > 1:
+            for row in rows:
+                self._store([row])
+            return
+        row = tuple(_storable(value) for value in rows[0])
+        if self._attempt([row]) is not None:
+            self._outage.begin(_reason(error), lost=1)
+
+    def _attempt(self, rows: list[Row]) -> Optional[Exception]:
+        if not _gate.acquire(timeout=_GATE_S):
+            return sqlite3.OperationalError("the database is locked by this process")
+        try:
+            self._database.insert(rows)
+        except Exception as error:  # noqa: BLE001 - told apart by the caller
+            if not is_locked(error) and not is_row_fault(error):
+                self._database.close()
+            return error
+        finally:
+            _gate.release()
+        return None
+
+    def _try_open(self) -> None:
+        deadline = time.monotonic() + _STUCK_S
+        while True:
+            try:
+                with _gate:
+                    self._database.open()
+            except Exception as error:  # noqa: BLE001 - never raises for the file
+                if is_locked(error):
+                    if time.monotonic() < deadline:
+                        time.sleep(random.uniform(_FIRST_PAUSE_S, _LONGEST_PAUSE_S))
+                        continue
+                    return  # the writer will wait for its turn
+                self._outage.begin(_reason(error))
+            return
+
+    def _before_fork(self) -> None:
+        self._database.close()
+
+    def _after_fork(self, *, is_safe: bool) -> None:
+        closed = self._closed
+        if not is_safe:
+            _leaked.append(self._database)
+            self._database = Database(self.path)
+        self._reset()
+        self._closed = closed
+
+
+def _row(record: SpanRecord, attributes: bytes) -> Row:
+    return (
+        record.trace_id,
+        record.span_id,
+        record.parent_id,
+        record.name,
+        record.start_time,
+        record.end_time,
+        record.duration_ms,
+        record.status,
+        attributes.decode(),
+        record.tenant_id,
+        record.retention_class,
+    )
+
+
+def _storable(value: object) -> Union[str, float, None]:
+    """A value as SQLite takes it: text without lone surrogates, numbers of a double's range."""
+    if value is None:
+        return None
+    if isinstance(value, (int, float)):
+        number = float(value)
+        return number if math.isfinite(number) else 0.0
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+# Around every use of SQLite here. A fork in the middle of one would leave the child with SQLite's
+# own locks held by nobody, and a connection must not cross a fork: the child would believe to hold
+# file locks that it does not have. So a fork waits for its turn and closes the connections first.
+_gate = threading.RLock()
+_gate_is_held = False
+_instances: weakref.WeakSet[SqliteSink] = weakref.WeakSet()
+_leaked: list[Database] = []
+
+
+def _before_fork() -> None:
+    global _gate_is_held
+    held = _gate.acquire(timeout=_GATE_S)
+    _gate_is_held = held
+    if held:
+        for sink in list(_instances):
+            sink._before_fork()  # pyright: ignore[reportPrivateUsage]
+
+
+def _after_fork_in_parent() -> None:
+    if _gate_is_held:
+        _gate.release()
+
+
+def _after_fork_in_child() -> None:
+    global _gate
+    _gate = threading.RLock()
+    for sink in list(_instances):
+        sink._after_fork(is_safe=_gate_is_held)  # pyright: ignore[reportPrivateUsage]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
