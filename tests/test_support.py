@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, cast
 
 import pytest
 
 from .support.drive import Outcome, drive, drive_async
+from .support.facts import CalledTool, Facts, facts_of
 from .support.player import Pause, Player
 from .support.recordings import Recording, load, recording, recording_params
 
@@ -29,9 +30,9 @@ def check(played: Recording, player: Player, outcomes: List[Outcome]) -> None:
 
 def status_of(error: Any) -> int:
     """The HTTP status that an exception of OpenAI, Anthropic, botocore or google-genai carries."""
-    metadata = getattr(getattr(error, "response", None), "get", lambda _: None)("ResponseMetadata")
-    if metadata:
-        return metadata["HTTPStatusCode"]
+    response: Any = getattr(error, "response", None)
+    if isinstance(response, dict):
+        return cast("Dict[str, Any]", response)["ResponseMetadata"]["HTTPStatusCode"]
     return getattr(error, "status_code", None) or error.code
 
 
@@ -115,3 +116,66 @@ def test_interactions_are_decompressed_where_they_were_compressed():
     interaction = recording("anthropic", "anthropic_tools_legacy").interactions[0]
     assert interaction.compressed
     assert json.loads(interaction.body)["type"] == "message"
+
+
+def test_facts_of_a_streamed_chat_completion():
+    interaction = recording(
+        "openai", "chat_completion_multiple_tools_streaming_with_content"
+    ).interactions[0]
+    facts = facts_of(interaction)
+    assert facts == Facts(
+        streamed=True,
+        request_model="gpt-4o-mini",
+        response_model="gpt-4o-mini-2024-07-18",
+        response_id="chatcmpl-ASYMbACebDoWcuraMEWQhU48q4dAp",
+        input_tokens=75,
+        output_tokens=51,
+        cached_tokens=0,
+        reasoning_tokens=0,
+        finish_reasons=("tool_calls",),
+        tool_calls=(
+            CalledTool(
+                "get_current_weather", {"location": "Seattle, WA"}, "call_fHCjJqt9Pysde6vcJcvbXGBx"
+            ),
+            CalledTool(
+                "get_current_weather",
+                {"location": "San Francisco, CA"},
+                "call_3J9foSw3CUb48lrqIXoTky6U",
+            ),
+        ),
+        last_user_text="What's the weather in Seattle and San Francisco today?",
+    )
+
+
+def test_facts_of_a_refusal():
+    assert facts_of(recording("bedrock", "converse_with_invalid_model").interactions[0]) == Facts(
+        request_model="does-not-exist",
+        error_status=400,
+        error_type="ValidationException",
+        error_message="The provided model identifier is invalid.",
+        last_user_text="Say this is a test",
+    )
+
+
+def test_facts_count_gemini_thoughts_as_output():
+    name = "streaming-excludecontent-gemini-2.5-flash-vertexaiapi-sync-default"
+    facts = facts_of(recording("gemini", name).interactions[0])
+    assert (facts.input_tokens, facts.output_tokens, facts.reasoning_tokens) == (8, 2056, 1702)
+
+
+def test_facts_find_the_counts_that_bedrock_sends_as_headers():
+    name = "invoke_model_with_content-cohere.command-r"
+    facts = facts_of(recording("bedrock", name).interactions[0])
+    assert (facts.input_tokens, facts.output_tokens) == (5, 10)
+
+
+@all_recordings
+def test_every_answer_has_facts(file: Path):
+    for interaction in load(file).interactions:
+        facts = facts_of(interaction)
+        assert facts.request_model
+        if interaction.status >= 400:
+            assert facts.error_type
+        elif facts.embedding_count is None:
+            assert facts.output_text or facts.tool_calls
+            assert facts.finish_reasons or interaction.path.endswith("/responses")
