@@ -30,7 +30,9 @@ def dumps(value: Any) -> bytes:
         return orjson.dumps(value, option=_OPTIONS)
     except (TypeError, ValueError, RecursionError):
         plain = _plain(value, 0)
-        return json.dumps(plain, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False).encode(
+            "utf-8", "backslashreplace"
+        )
 
 
 def loads(text: str | bytes) -> Any:

@@ -74,7 +74,9 @@ class Hook(NamedTuple):
     is_async: bool
     deliver: Callable[[Call, Any], Any]
     rewrite: Optional[
-        Callable[[Runtime, Mapping[str, Any]], Optional[tuple[dict[str, Any], Callable[[Any], bool]]]]
+        Callable[
+            [Runtime, Mapping[str, Any]], Optional[tuple[dict[str, Any], Callable[[Any], bool]]]
+        ]
     ] = None
 
 

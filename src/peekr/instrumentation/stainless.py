@@ -120,7 +120,8 @@ class _Tap:
         return aclose
 
     def _take(self, chunk: bytes) -> None:
-        self._call.chunk_arrived()
+        if self._is_events:
+            self._call.chunk_arrived()
         self._body.append(chunk)
 
     def _ended(self) -> None:

@@ -1,0 +1,330 @@
+"""The composition root: the only module that assembles Peekr, and takes it apart again."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import pkgutil
+import threading
+from collections.abc import Sequence
+from typing import Any, Callable, Optional, Union, cast
+
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+
+import peekr.instrumentation
+from peekr import config, faults, provider
+from peekr.config import Settings
+from peekr.instrumentation.call import end_open_streams
+from peekr.instrumentation.hooks import ProviderInstrumentor
+from peekr.pipeline.processor import PeekrSpanProcessor, SpanStage
+from peekr.pipeline.project import project
+from peekr.pipeline.sample import TraceSampler
+from peekr.semconv import own
+from peekr.store import RecordSink
+from peekr.termination import TerminationGuard
+
+__all__ = ["active_settings", "flush", "instrument", "shutdown", "uninstrument"]
+
+_EXIT_TIMEOUT_S = 5.0
+
+
+def instrument(
+    console: bool = True,
+    storage: Optional[str] = "jsonl",
+    jsonl_path: Optional[str] = "traces.jsonl",
+    db_path: Optional[str] = "traces.db",
+    tenant_id: Optional[str] = None,
+    retention_class: Optional[str] = None,
+    alerts: Sequence[Any] = (),
+    evaluators: Sequence[Any] = (),
+    guardrails: Sequence[Any] = (),
+    compliance: Optional[Sequence[str]] = (),
+    exporter: Any = None,
+    *,
+    evaluate_filter: Optional[Callable[[Any], bool]] = None,
+    async_eval: bool = True,
+    sample_rate: float = 1.0,
+    keep_errors: bool = True,
+    budget_alert: Any = None,
+    tracer_provider: Any = None,
+    capture_content: bool = True,
+) -> None:
+    """Trace every call to an LLM SDK from here on.
+
+    May be called before or after the SDKs are imported and before or after clients are made.
+    Called again, it changes the settings; nothing is doubled. Safe from any thread; takes some
+    milliseconds, and imports no LLM SDK.
+
+    Args:
+        console: Print a line a span to stdout as it finishes.
+        storage: `"jsonl"`, `"sqlite"`, `"both"`, or None for no local file.
+        jsonl_path: The JSONL file; None for none.
+        db_path: The SQLite file; None for none.
+        tenant_id: The customer organisation of each record, else `PEEKR_TENANT_ID`.
+        retention_class: `default`, `short`, `long` or `pii`, else `PEEKR_RETENTION_CLASS`.
+        alerts: Instances from `peekr.alert`.
+        evaluators: Instances from `peekr.eval`.
+        guardrails: Instances from `peekr.guard`.
+        compliance: Names of Cloud rule packs, which need an HTTPExporter; None asks the Cloud.
+        exporter: Ships spans elsewhere besides `storage`: an OpenTelemetry `SpanExporter`, or any
+            object with `export(span)`.
+        evaluate_filter: Which spans are evaluated.
+        async_eval: Evaluate on background threads rather than before the call returns.
+        sample_rate: The share of traces to keep, 0.0 to 1.0.
+        keep_errors: Keep a trace with an error, whatever the sample rate.
+        budget_alert: A budget that is checked before each call.
+        tracer_provider: Use this provider instead of the global one.
+        capture_content: False keeps prompts, outputs and tool arguments out of everything.
+
+    Raises:
+        ConfigurationError: (a ValueError) a value is none of the choices or out of its range.
+        TypeError: an object is of the wrong kind; the message names it.
+    """
+    env_tenant_id, env_retention_class = config.from_environment()
+    settings = Settings(
+        console=console,
+        storage=storage,
+        jsonl_path=jsonl_path,
+        db_path=db_path,
+        tenant_id=tenant_id or env_tenant_id,
+        retention_class=retention_class or env_retention_class,
+        alerts=tuple(alerts),
+        evaluators=tuple(evaluators),
+        guardrails=tuple(guardrails),
+        compliance=None if compliance is None else tuple(compliance),
+        exporter=exporter,
+        evaluate_filter=evaluate_filter,
+        async_eval=async_eval,
+        sample_rate=sample_rate,
+        keep_errors=keep_errors,
+        budget_alert=budget_alert,
+        capture_content=capture_content,
+    )
+    _install(settings, tracer_provider)
+
+
+def uninstrument() -> None:
+    """Undo `instrument()`: put the SDKs' own methods back, flush and close the stores.
+
+    The provider stays, for it cannot be taken back; Peekr's processor on it does nothing any
+    more. A second call does nothing.
+    """
+    global _current
+    with _lock:
+        installation, _current = _current, None
+        for instrumentor in _instrumentors():
+            if instrumentor.is_instrumented_by_opentelemetry:
+                instrumentor.uninstrument()
+        _termination.guard(None)
+        if installation is not None:
+            _detach(installation.processor)
+            installation.output.close(_EXIT_TIMEOUT_S)
+
+
+def flush(timeout: float = 30.0) -> bool:
+    """Wait until everything that has ended is stored and sent.
+
+    Args:
+        timeout: How long to wait at most, in seconds.
+
+    Returns:
+        False when time ran out.
+    """
+    installation = _current
+    if installation is None:
+        return True
+    return installation.processor.force_flush(int(timeout * 1000))
+
+
+def shutdown(timeout: float = 30.0) -> bool:
+    """End the spans of streams that are still open, flush, and undo `instrument()`.
+
+    A second call does nothing.
+
+    Args:
+        timeout: How long to wait for the flush at most, in seconds.
+
+    Returns:
+        False when time ran out.
+    """
+    end_open_streams()
+    done = flush(timeout)
+    uninstrument()
+    return done
+
+
+def active_settings() -> Optional[Settings]:
+    """The settings in force, None when Peekr is not installed."""
+    return None if _current is None else _current.settings
+
+
+# -- assembly --------------------------------------------------------------------------------------
+
+
+class _Output:
+    """Where finished spans go: records to the sinks, spans to OpenTelemetry's exporters."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.sinks = _make_sinks(settings)
+        self.processors = _make_processors(settings.exporter)
+        self._tenant_id = settings.tenant_id
+        self._retention_class = settings.retention_class
+
+    def __call__(self, span: ReadableSpan) -> None:
+        if self.sinks:
+            record = project(span, self._tenant_id, self._retention_class)
+            for sink in self.sinks:
+                sink.write(record)
+        for processor in self.processors:
+            processor.on_end(span)
+
+    def flush(self, timeout_s: float) -> bool:
+        done = [sink.flush(timeout_s) for sink in self.sinks]
+        done += [p.force_flush(int(timeout_s * 1000)) for p in self.processors]
+        return all(done)
+
+    def close(self, timeout_s: float) -> bool:
+        done = [sink.close(timeout_s) for sink in self.sinks]
+        for processor in self.processors:
+            done.append(processor.force_flush(int(timeout_s * 1000)))
+            processor.shutdown()
+        return all(done)
+
+
+class _Installation:
+    """What was put in place, so that it can be changed and taken away again."""
+
+    def __init__(self, settings: Settings, processor: PeekrSpanProcessor, output: _Output) -> None:
+        self.settings = settings
+        self.processor = processor
+        self.output = output
+
+
+_lock = threading.RLock()
+_current: Optional[_Installation] = None
+_termination = TerminationGuard()
+_exit_registered = False
+
+
+def _install(settings: Settings, tracer_provider: Any) -> None:
+    global _current, _exit_registered
+    with _lock:
+        chosen = provider.choose(tracer_provider)
+        processor = provider.joined(chosen)
+        # A disabled SDK makes no spans: no file is made either.
+        output = _Output(_SILENT if provider.is_disabled(chosen) else settings)
+        previous, _current = _current, _Installation(settings, processor, output)
+        processor.defaults = _defaults(settings)
+        processor.flush = output.flush
+        processor.pipeline = _pipeline(settings, output)
+        if previous is not None:
+            if previous.processor is not processor:
+                _detach(previous.processor)
+            previous.output.close(_EXIT_TIMEOUT_S)
+        _watch(settings, chosen)
+        if not _exit_registered:
+            _exit_registered = True
+            atexit.register(_at_exit)
+        is_deferred = bool(output.processors) or settings.writes_sqlite is not None
+        _termination.guard(_flush_now if is_deferred else None)
+
+
+def _detach(processor: PeekrSpanProcessor) -> None:
+    processor.pipeline = None
+    processor.flush = None
+    processor.defaults = {}
+
+
+def _defaults(settings: Settings) -> dict[str, str]:
+    made: dict[str, str] = {}
+    if settings.tenant_id is not None:
+        made[own.PEEKR_TENANT_ID] = settings.tenant_id
+    if settings.retention_class is not None:
+        made[own.PEEKR_RETENTION_CLASS] = settings.retention_class
+    return made
+
+
+_SILENT = Settings(console=False, storage=None)
+
+
+def _pipeline(settings: Settings, output: _Output) -> SpanStage:
+    if settings.sample_rate >= 1.0:
+        return output
+    return TraceSampler(settings.sample_rate, settings.keep_errors, output)
+
+
+def _make_sinks(settings: Settings) -> list[RecordSink]:
+    # Imported here: what is not asked for costs neither time nor memory.
+    sinks: list[RecordSink] = []
+    if settings.writes_jsonl is not None:
+        from peekr.store.jsonl import JsonlSink
+
+        sinks.append(JsonlSink(settings.writes_jsonl))
+    if settings.writes_sqlite is not None:
+        from peekr.store.sqlite import SqliteSink
+
+        sinks.append(SqliteSink(settings.writes_sqlite))
+    if settings.console:
+        from peekr.store.console import ConsoleSink
+
+        sinks.append(ConsoleSink())
+    return sinks
+
+
+def _make_processors(exporter: Any) -> list[SpanProcessor]:
+    if exporter is None:
+        return []
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+
+    if isinstance(exporter, SpanExporter):
+        return [BatchSpanProcessor(exporter)]
+    return []
+
+
+# -- the instrumentors -----------------------------------------------------------------------------
+
+
+def _instrumentors() -> list[ProviderInstrumentor]:
+    """One instrumentor a package below `peekr.instrumentation`: a provider is its folder."""
+    found: list[ProviderInstrumentor] = []
+    for module in pkgutil.iter_modules(peekr.instrumentation.__path__):
+        if not module.ispkg:
+            continue
+        package = importlib.import_module(f"peekr.instrumentation.{module.name}")
+        for name in cast("list[str]", package.__all__):
+            found.append(getattr(package, name)())
+    return found
+
+
+def _watch(settings: Settings, chosen: Any) -> None:
+    arguments: dict[str, Any] = {
+        "tracer_provider": chosen,
+        "capture_content": settings.capture_content,
+        "max_chars": provider.max_attribute_chars(chosen),
+    }
+    for instrumentor in _instrumentors():
+        try:
+            if instrumentor.is_instrumented_by_opentelemetry:
+                instrumentor.configure(**arguments)
+            else:
+                instrumentor.instrument(skip_dep_check=True, **arguments)
+        except Exception:
+            faults.report(f"instrumenting {instrumentor.name}")
+
+
+# -- the end ---------------------------------------------------------------------------------------
+
+
+def _flush_now() -> None:
+    installation = _current
+    if installation is not None:
+        installation.output.flush(_EXIT_TIMEOUT_S)
+
+
+def _at_exit() -> None:
+    # The stores stay open: what other exit handlers still end is written as well.
+    try:
+        end_open_streams()
+        _flush_now()
+    except Exception:
+        faults.report("flushing at exit")

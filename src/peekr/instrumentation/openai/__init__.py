@@ -1,0 +1,85 @@
+"""OpenAI, Azure OpenAI and every service that speaks OpenAI's API through the `openai` package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable, Optional, cast
+
+from peekr.instrumentation import Extractor
+from peekr.instrumentation.call import Hook, Runtime
+from peekr.instrumentation.hooks import ProviderInstrumentor
+from peekr.instrumentation.openai.chat import ChatExtractor, CompletionExtractor, is_usage_chunk
+from peekr.instrumentation.openai.embeddings import EmbeddingsExtractor
+from peekr.instrumentation.openai.responses import ResponsesExtractor
+from peekr.instrumentation.stainless import deliver
+
+__all__ = ["OpenAIInstrumentor"]
+
+_CHAT = "openai.resources.chat.completions.completions"
+_RESPONSES = "openai.resources.responses.responses"
+_EMBEDDINGS = "openai.resources.embeddings"
+_COMPLETIONS = "openai.resources.completions"
+_BETA_CHAT = "openai.resources.beta.chat.completions"  # where `parse` was until 1.92
+
+
+def _ask_for_usage(
+    runtime: Runtime, kwargs: Mapping[str, Any]
+) -> Optional[tuple[dict[str, Any], Callable[[Any], bool]]]:
+    """With the option `stream_usage`, ask a stream for its token counts and hide the answer.
+
+    Only where the caller streams and has not said what it wants itself.
+    """
+    if not runtime.options.get("stream_usage") or kwargs.get("stream") is not True:
+        return None
+    stated = kwargs.get("stream_options")
+    if isinstance(stated, dict):
+        if "include_usage" in stated:
+            return None
+        options = {**cast("dict[str, Any]", stated), "include_usage": True}
+    elif stated is None or type(stated).__name__ in ("Omit", "NotGiven"):
+        options = {"include_usage": True}
+    else:
+        return None
+    return {**kwargs, "stream_options": options}, is_usage_chunk
+
+
+def _hooks() -> tuple[Hook, ...]:
+    chat, text = ChatExtractor(), CompletionExtractor()
+    responses, embeddings = ResponsesExtractor(), EmbeddingsExtractor()
+    # The `stream` helpers open their stream through `create`, which is where they are seen.
+    table: tuple[tuple[str, str, str, str, str, Extractor], ...] = (
+        (_CHAT, "Completions", "create", "openai.chat", "chat", chat),
+        (_CHAT, "Completions", "parse", "openai.chat", "chat", chat),
+        (_BETA_CHAT, "Completions", "parse", "openai.chat", "chat", chat),
+        (_RESPONSES, "Responses", "create", "openai.responses", "chat", responses),
+        (_RESPONSES, "Responses", "parse", "openai.responses", "chat", responses),
+        (_EMBEDDINGS, "Embeddings", "create", "openai.embeddings", "embeddings", embeddings),
+        (_COMPLETIONS, "Completions", "create", "openai.completions", "text_completion", text),
+    )
+    return tuple(
+        Hook(
+            module,
+            f"{prefix}{cls}.{method}",
+            record,
+            "openai",
+            operation,
+            extractor,
+            is_async,
+            deliver,
+            _ask_for_usage if isinstance(extractor, ChatExtractor) else None,
+        )
+        for module, cls, method, record, operation, extractor in table
+        for prefix, is_async in (("", False), ("Async", True))
+    )
+
+
+class OpenAIInstrumentor(ProviderInstrumentor):
+    """Watches the `openai` package.
+
+    Options: `stream_usage=True` asks each chat stream for its token counts, which OpenAI leaves
+    out unless asked, and hides the chunk that brings them; without it no request is changed.
+    """
+
+    name = "openai"
+    dependencies = ("openai >= 1.66",)
+    hooks = _hooks()

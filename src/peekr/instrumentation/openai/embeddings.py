@@ -1,0 +1,71 @@
+"""What an embedding call says: how many vectors of how many dimensions, never the vectors."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Optional, cast
+
+from peekr.instrumentation import Accumulator, Fault, Request, Response, field
+from peekr.instrumentation.openai import client
+from peekr.instrumentation.openai.chat import ChatExtractor, prompt_messages
+from peekr.semconv import otel, own
+
+__all__ = ["EmbeddingsExtractor"]
+
+
+class EmbeddingsExtractor:
+    """Reads `embeddings.create`."""
+
+    def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
+        """Read a request from the SDK's keyword arguments."""
+        del args  # the method takes none
+        arguments = client.given(kwargs)
+        provider, server = client.endpoint(instance)
+        attributes: dict[str, Any] = {}
+        encoding = arguments.get("encoding_format")
+        if isinstance(encoding, str):
+            attributes[otel.GEN_AI_REQUEST_ENCODING_FORMATS] = [encoding]
+        dimensions = arguments.get("dimensions")
+        if isinstance(dimensions, int):
+            attributes[otel.GEN_AI_EMBEDDINGS_DIMENSION_COUNT] = dimensions
+        return Request(
+            model=client.text_of(arguments.get("model")),
+            provider=provider,
+            server=server,
+            attributes=attributes,
+            parameters=client.parameters(arguments),
+            input=prompt_messages(arguments.get("input")),
+        )
+
+    def response(self, result: Any) -> Response:
+        """Read a `CreateEmbeddingResponse` or its JSON."""
+        vectors: list[Any] = field(result, "data") or []
+        attributes: dict[str, Any] = {}
+        if vectors:
+            attributes[own.PEEKR_EMBEDDINGS_COUNT] = len(vectors)
+            dimensions = _dimensions(field(vectors[0], "embedding"))
+            if dimensions:
+                attributes[otel.GEN_AI_EMBEDDINGS_DIMENSION_COUNT] = dimensions
+        return Response(
+            model=field(result, "model"),
+            usage=client.usage(field(result, "usage")),
+            attributes=attributes,
+        )
+
+    def accumulator(self) -> Accumulator:
+        """Embeddings do not stream; a raw body that is still unread ends like a chat's."""
+        return ChatExtractor().accumulator()
+
+    def fault(self, error: BaseException) -> Optional[Fault]:
+        """Read an exception of the SDK."""
+        return client.fault(error)
+
+
+def _dimensions(vector: Any) -> Optional[int]:
+    if isinstance(vector, (list, tuple)):
+        return len(cast("list[Any]", vector))
+    if isinstance(vector, str):
+        # Asked for as base64: little-endian float32.
+        return len(base64.b64decode(vector)) // 4
+    return None

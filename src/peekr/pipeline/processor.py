@@ -1,0 +1,73 @@
+"""The span processor: where Peekr sees every span first, and what those behind it get to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Callable, Optional
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SynchronousMultiSpanProcessor
+
+from peekr import faults
+from peekr.context import NO_SCOPE, current_scope
+
+__all__ = ["PeekrSpanProcessor", "SpanStage"]
+
+SpanStage = Callable[[ReadableSpan], None]
+"""Takes a finished span; runs on the thread that ended it."""
+
+
+class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
+    """Gives each span what its context carries, and hands each finished span to the pipeline.
+
+    As the `active_span_processor` of a provider of Peekr's own it stands before every processor
+    that is added later; joined to an application's provider it is one of several. Without a
+    pipeline it does nothing, which is how `uninstrument()` leaves it.
+
+    Attributes:
+        pipeline: Takes each finished span that is sampled.
+        defaults: Attributes of every span whose context says nothing else.
+        flush: Waits, at most so many seconds, until the pipeline's stores have everything.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pipeline: Optional[SpanStage] = None
+        self.defaults: Mapping[str, str] = {}
+        self.flush: Optional[Callable[[float], bool]] = None
+
+    def on_start(self, span: Span, parent_context: Optional[Context] = None) -> None:
+        """Put session, user, tenant and the like on a span that starts."""
+        if self.pipeline is not None:
+            scope = current_scope(parent_context)
+            if scope is not NO_SCOPE:
+                span.set_attributes({**self.defaults, **scope.attributes()})
+            elif self.defaults:
+                span.set_attributes(self.defaults)
+        super().on_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Hand a finished span to the pipeline, then to the processors behind."""
+        pipeline = self.pipeline
+        if pipeline is not None and _is_sampled(span):
+            try:
+                pipeline(span)
+            except Exception:
+                faults.report("processing a finished span")
+        super().on_end(span)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Wait until the stores have all that ended before, and those behind likewise."""
+        done = self.flush is None or self.flush(timeout_millis / 1000.0)
+        return super().force_flush(timeout_millis) and done
+
+    def shutdown(self) -> None:
+        """Flush, and shut down the processors behind."""
+        if self.flush is not None:
+            self.flush(5.0)
+        super().shutdown()
+
+
+def _is_sampled(span: ReadableSpan) -> bool:
+    context = span.context
+    return context is not None and context.trace_flags.sampled

@@ -1,0 +1,86 @@
+"""Which tracer provider Peekr works with: the one given, the application's, or its own."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from typing import Any, Optional, cast
+
+from opentelemetry import trace as otel_trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+
+from peekr._version import __version__
+from peekr.pipeline.processor import PeekrSpanProcessor
+
+__all__ = ["choose", "is_disabled", "joined", "max_attribute_chars"]
+
+_logger = logging.getLogger("peekr")
+_processors: weakref.WeakKeyDictionary[Any, PeekrSpanProcessor] = weakref.WeakKeyDictionary()
+_own: Optional[TracerProvider] = None
+
+
+def choose(given: Any = None) -> Any:
+    """The provider to use; where the application has none, ours, made global.
+
+    An application's provider is joined, never replaced.
+
+    Raises:
+        TypeError: what was given is no provider of the OpenTelemetry SDK.
+    """
+    global _own
+    if given is not None:
+        if not hasattr(given, "add_span_processor"):
+            raise TypeError(
+                f"tracer_provider={given!r} is no TracerProvider of the OpenTelemetry SDK: "
+                "it has no add_span_processor"
+            )
+        return given
+    current = otel_trace.get_tracer_provider()
+    if hasattr(current, "add_span_processor"):
+        return current
+    if _own is None:
+        _own = _make()
+    if isinstance(current, otel_trace.ProxyTracerProvider):
+        otel_trace.set_tracer_provider(_own)
+    else:
+        _logger.warning(
+            "The global tracer provider (%s) takes no span processors, so Peekr records model "
+            "calls through a provider of its own; pass tracer_provider=... to choose another.",
+            type(current).__qualname__,
+        )
+    return _own
+
+
+def joined(provider: Any) -> PeekrSpanProcessor:
+    """Peekr's processor on a provider, put there once."""
+    processor = _processors.get(provider)
+    if processor is None:
+        processor = _processors[provider] = PeekrSpanProcessor()
+        provider.add_span_processor(processor)
+    return processor
+
+
+def is_disabled(provider: Any) -> bool:
+    """Whether `OTEL_SDK_DISABLED` keeps the provider from making spans."""
+    return isinstance(provider.get_tracer("peekr"), otel_trace.NoOpTracer)
+
+
+def max_attribute_chars(provider: Any) -> Optional[int]:
+    """The longest span attribute that the provider keeps whole, in characters; None for any.
+
+    Source: `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, or the limits that a provider was made with.
+    """
+    limits = getattr(provider, "_span_limits", None) or SpanLimits()
+    return cast("Optional[int]", getattr(limits, "max_span_attribute_length", None))
+
+
+def _make() -> TracerProvider:
+    resource = Resource.create(
+        {"telemetry.distro.name": "peekr", "telemetry.distro.version": __version__}
+    )
+    processor = PeekrSpanProcessor()
+    # The active processor sees every span before those that are added to the provider later.
+    provider = TracerProvider(resource=resource, active_span_processor=processor)
+    _processors[provider] = processor
+    return provider
