@@ -134,8 +134,10 @@ class SqliteSink:
         # bound, not an account, and a lock here could be held by the frame that is interrupted.
         self._bytes_in += len(attributes) + _RECORD_BYTES
         self._queue.put((record, attributes))
-        if self._tickets or sys.is_finalizing():
+        if self._tickets:
             self._start()
+        elif sys.is_finalizing():
+            self._drain()  # the writer does not run any more
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Wait until every record taken before is committed or counted as lost.
@@ -177,15 +179,19 @@ class SqliteSink:
 
     def _wait(self, mark: _Mark, deadline: float) -> bool:
         self._queue.put(mark)
-        if not self._alive:
-            self._start()
-        while not mark.event.wait(min(_SLICE_S, max(0.0, deadline - time.monotonic()))):
+        patience = 3
+        while True:
+            if self._tickets:
+                self._start()
+            if mark.event.wait(min(_SLICE_S, max(0.0, deadline - time.monotonic()))):
+                return True
             if time.monotonic() >= deadline:
                 return False
-            if not self._alive:
-                # This may be a signal handler that interrupted the start of the thread.
+            patience -= 1
+            if patience < 0 and not self._alive:
+                # A signal handler that interrupted the start of the thread, or a thread that the
+                # end of the interpreter has stopped.
                 self._drain()
-        return True
 
     def _has_room(self) -> bool:
         """Wait for the writer to make room; False where that would take too long."""
@@ -204,21 +210,24 @@ class SqliteSink:
 
     def _start(self) -> None:
         """Start the writer thread, or store what is there on this thread if there can be none."""
-        if not self._closed and not sys.is_finalizing():
-            tickets = self._tickets
+        tickets = self._tickets
+        while True:
             try:
                 tickets.pop()
             except IndexError:
                 return  # somebody else is just doing it
-            try:
-                # Not `threading.Thread`: its start takes a lock that the frame below may hold,
-                # when this is a finalizer.
-                _thread.start_new_thread(self._run, (tickets,))
-            except RuntimeError:
-                tickets.append(None)
-            else:
+            if not self._closed and not sys.is_finalizing():
+                try:
+                    # Not `threading.Thread`: its start takes a lock that the frame below may hold,
+                    # when this is a finalizer.
+                    _thread.start_new_thread(self._run, (tickets,))
+                    return
+                except RuntimeError:
+                    pass  # too many threads, or too late for one
+            self._drain()
+            tickets.append(None)
+            if self._queue.empty():  # else something came while nobody else could have the ticket
                 return
-        self._drain()
 
     def _run(self, tickets: list[None]) -> None:
         self._writer = threading.get_ident()
@@ -229,7 +238,8 @@ class SqliteSink:
         finally:
             self._alive = False
             tickets.append(None)
-            self._drain()
+            if not self._queue.empty():
+                self._start()
 
     def _round(self, first: Union[_Entry, _Mark]) -> bool:
         """Store a batch that begins with an entry; False when the thread is to end."""
