@@ -78,7 +78,12 @@ def error_text(record: SpanRecord) -> str:
     error = record.attributes.get("error")
     if error is None or error is False:
         return ""
-    return error.strip() if isinstance(error, str) else str(error)
+    if isinstance(error, str):
+        return error.strip()
+    try:
+        return str(error)
+    except RecursionError:
+        return f"({type(error).__name__}, nested too deeply)"
 
 
 def total_tokens(record: SpanRecord) -> Optional[float]:

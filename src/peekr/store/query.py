@@ -318,7 +318,7 @@ def _failed(record: SpanRecord) -> bool:
 def _in_session(session: str) -> Callable[[SpanRecord], bool]:
     def holds(record: SpanRecord) -> bool:
         found = record.attributes.get("session_id")
-        return found is not None and str(found) == session
+        return isinstance(found, (str, int, float)) and str(found) == session
 
     return holds
 

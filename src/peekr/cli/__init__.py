@@ -1,0 +1,68 @@
+"""The command `peekr`: its table of commands and the way in.
+
+A command is one module beside this one and one row in `COMMANDS`. Nothing heavy is imported
+here: `peekr --help` is answered without click, because importing click takes several times as
+long as starting Python does.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from peekr._version import __version__
+
+__all__ = ["COMMANDS", "help_text", "main", "version_text"]
+
+COMMANDS = {
+    "view": ("peekr.cli.view", "Show traces as trees: models, tokens, cost, errors, contents."),
+}
+"""Each command: the module that has a click command of its name, and one line of help."""
+
+
+def help_text() -> str:
+    """What `peekr --help` prints."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name.ljust(width)}  {line}" for name, (_, line) in COMMANDS.items())
+    return f"""\
+Usage: peekr COMMAND [ARGUMENTS]
+
+Read the traces that peekr.instrument() wrote, JSONL or SQLite.
+
+Example:
+  peekr view traces.jsonl --io
+
+Commands:
+{commands}
+
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this text, or that of a command (peekr view --help), and exit.
+"""
+
+
+def version_text() -> str:
+    """What `peekr --version` prints."""
+    return f"peekr {__version__}\n"
+
+
+def main() -> None:
+    """Run the command line; ends the process with 0, 1 (input unusable) or 2 (wrong usage)."""
+    arguments = sys.argv[1:]
+    try:
+        if arguments in (["--help"], ["-h"]):
+            sys.stdout.write(help_text())
+            sys.stdout.flush()
+            return
+        if arguments == ["--version"]:
+            sys.stdout.write(version_text())
+            sys.stdout.flush()
+            return
+        from peekr.cli.group import group
+
+        group(prog_name="peekr")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        from peekr.cli.output import abandon_stdout
+
+        abandon_stdout()

@@ -1,0 +1,78 @@
+"""Standard output: a terminal, a pipe, or one that went away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+
+import click
+
+from peekr.render.tree import Pieces
+from peekr.render.view import ASCII, COLOUR, LINES, PLAIN, Palette
+
+__all__ = ["Output", "abandon_stdout"]
+
+_MAX_COLUMNS = 120
+
+
+class Output:
+    """Writes lines to standard output as it is at the time of construction.
+
+    Attributes:
+        palette: Colours on a terminal, unless `NO_COLOR` is set or the terminal is dumb.
+        pieces: Lines to draw trees with, as far as the encoding has them.
+        width: Columns to wrap long text at, None where nothing is to be wrapped (no terminal).
+    """
+
+    palette: Palette
+    pieces: Pieces
+
+    def __init__(self) -> None:
+        stream = sys.stdout
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # What the encoding does not have is shown as an escape instead of being an error.
+            reconfigure(errors="backslashreplace")
+        self.is_terminal = stream.isatty()
+        has_colour = (
+            self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        )
+        self.palette = COLOUR if has_colour else PLAIN
+        try:
+            LINES.branch.encode(stream.encoding or "ascii")
+            self.ellipsis, self.pieces = "…", LINES
+        except (UnicodeEncodeError, LookupError):
+            self.ellipsis, self.pieces = "...", ASCII
+        self.width = None
+        if self.is_terminal:
+            self.width = min(shutil.get_terminal_size((80, 24)).columns, _MAX_COLUMNS)
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Write lines; on a terminal at once."""
+        text = "".join([f"{line}\n" for line in lines])
+        if self.is_terminal:
+            # click knows how to colour on every Windows console.
+            click.echo(text, nl=False, color=self.palette is COLOUR)
+        else:
+            sys.stdout.write(text)
+
+    def json_lines(self, documents: Iterable[str]) -> None:
+        """Write JSON documents, one a line, in UTF-8 whatever the terminal's encoding is."""
+        data = "".join([f"{document}\n" for document in documents])
+        sys.stdout.buffer.write(data.encode("utf-8"))
+
+    def flush(self) -> None:
+        """Hand on what is buffered, so that an error shows here and not at exit."""
+        sys.stdout.flush()
+
+
+def abandon_stdout() -> None:
+    """Stop writing: nobody reads any more, and the interpreter shall not complain at exit."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    except (OSError, ValueError):
+        pass  # no file behind it: nothing to be flushed into it either

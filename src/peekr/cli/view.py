@@ -1,0 +1,214 @@
+"""`peekr view`: traces as trees in the terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from datetime import datetime
+from typing import Optional
+
+import click
+
+from peekr.cli.output import Output
+from peekr.encoding import dumps
+from peekr.errors import UnreadableFileError
+from peekr.plaintext import clean, clean_json
+from peekr.record import SpanRecord
+from peekr.render.view import TraceView
+from peekr.store.query import Query, Reader, Trace, open_reader
+
+__all__ = ["view"]
+
+_DEFAULT_FILES = ("traces.db", "traces.jsonl")
+_DEFAULT_LIMIT = 20
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def _moment(ctx: click.Context, param: click.Parameter, value: Optional[str]) -> Optional[float]:
+    """Unix seconds of so long ago, or of a date and time."""
+    if value is None:
+        return None
+    text = value.strip()
+    ago = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*([smhdw])", text)
+    if ago is not None:
+        return time.time() - float(ago[1]) * _UNIT_S[ago[2]]
+    try:
+        # Python before 3.11 does not know the Z.
+        return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        message = f"{clean(text)} is no time: use 10m, 2h, 3d or 2026-01-31T12:00"
+        raise click.BadParameter(message, ctx, param) from None
+
+
+@click.command(
+    "view",
+    epilog="""\b
+Examples:
+  peekr view traces.jsonl --io
+  peekr view traces.db --errors --since 2h
+  peekr view --trace 4bf92f35 --io
+  peekr view traces.jsonl --follow
+  peekr view traces.db --model gpt-4o --json --limit 0""",
+)
+@click.argument("file", required=False, type=click.Path())
+@click.option("--io", "show_io", is_flag=True, help="Show inputs, outputs and whole errors.")
+@click.option("--trace", metavar="ID", help="Only the trace with this id, or beginning of an id.")
+@click.option("--session", metavar="ID", help="Only traces of this session.")
+@click.option("--errors", is_flag=True, help="Only traces that contain an error.")
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="Only traces that used this model, dated versions included; * stands for any text.",
+)
+@click.option(
+    "--since",
+    callback=_moment,
+    metavar="TIME",
+    help="Only traces active since then: 30s, 10m, 2h, 3d, or an ISO time (local, or with offset).",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=_DEFAULT_LIMIT,
+    show_default=True,
+    metavar="N",
+    help="Show the newest N traces; 0 shows all.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole records as JSON lines.")
+@click.option("--follow", "-f", is_flag=True, help="Go on showing spans as they end (Ctrl-C ends).")
+def view(
+    file: Optional[str],
+    show_io: bool,
+    trace: Optional[str],
+    session: Optional[str],
+    errors: bool,
+    model: Optional[str],
+    since: Optional[float],
+    limit: int,
+    as_json: bool,
+    follow: bool,
+) -> None:
+    """Show the traces in FILE as trees, the newest last.
+
+    FILE is a JSONL or a SQLite file, told apart by its content. Without it, traces.db or
+    traces.jsonl in the current directory is shown.
+    """
+    path = file if file is not None else _default_file()
+    query = Query(trace, session, errors, model, since, limit or None)
+    printer = _Printer(Output(), show_io, as_json)
+    if follow:
+        from peekr.cli.follow import follow_file
+
+        try:
+            follow_file(path, query, printer.whole, printer.fragment)
+        except KeyboardInterrupt:
+            return
+    reader = open_reader(path)
+    try:
+        _show(reader, query, printer)
+    finally:
+        reader.close()
+
+
+def _show(reader: Reader, query: Query, printer: _Printer) -> None:
+    selection = reader.select(query)
+    shown = 0
+    if query.trace is not None:
+        traces = list(selection.traces)
+        # The whole of an id may be the beginning of another.
+        traces = [found for found in traces if found.trace_id == query.trace] or traces
+        if len(traces) + selection.omitted > 1:
+            some = ", ".join(clean(found.trace_id) for found in traces[-3:])
+            count = len(traces) + selection.omitted
+            raise click.UsageError(f"--trace {query.trace} fits {count} traces: {some}, …")
+        selection.traces = iter(traces)
+    for found in selection.traces:
+        printer.whole(found)
+        shown += 1
+    printer.omitted(selection.omitted, query.limit)
+    printer.flush()
+    name = clean(reader.path)
+    problems = reader.problems.describe()
+    if problems:
+        click.echo(f"{name}: {problems}", err=True)
+    if shown:
+        return
+    if query.trace is not None:
+        raise UnreadableFileError(f"{name}: no trace with the id {clean(query.trace)}")
+    none = "no trace matches" if query.conditions() else "no traces yet"
+    click.echo(f"{name}: {none}", err=True)
+
+
+class _Printer:
+    """Prints traces in the form that was asked for."""
+
+    def __init__(self, output: Output, show_io: bool, as_json: bool) -> None:
+        self._output = output
+        self._as_json = as_json
+        self._view = TraceView(output.palette, output.pieces, show_io, output.width)
+        self._is_first = True
+
+    def whole(self, trace: Trace) -> None:
+        """Print a trace."""
+        if self._as_json:
+            self._json(trace.spans)
+            return
+        self._separate()
+        self._output.lines(self._view.trace(trace))
+
+    def fragment(self, trace: Trace, is_known: bool) -> None:
+        """Print spans that have just ended, at once."""
+        if self._as_json:
+            self._json(trace.spans)
+        else:
+            self._separate()
+            self._output.lines(self._view.fragment(trace, is_known))
+        self._output.flush()
+
+    def omitted(self, count: int, limit: Optional[int]) -> None:
+        """Say what the limit left out."""
+        if not count or limit is None:
+            return
+        what = "1 older trace" if count == 1 else f"{count} older traces"
+        them = "it" if count == 1 else "them"
+        text = f"{self._output.ellipsis} {what} not shown, --limit {limit + count} shows {them}"
+        if self._as_json:
+            click.echo(text, err=True)
+        else:
+            palette = self._output.palette
+            self._output.lines(["", f"{palette.dim}{text}{palette.off}"])
+
+    def flush(self) -> None:
+        """Hand on what is buffered."""
+        self._output.flush()
+
+    def _json(self, spans: list[SpanRecord]) -> None:
+        self._output.json_lines(
+            clean_json(dumps(span.to_dict()).decode("utf-8", "replace")) for span in spans
+        )
+
+    def _separate(self) -> None:
+        if not self._is_first:
+            self._output.lines([""])
+        self._is_first = False
+
+
+def _default_file() -> str:
+    """The trace file in the current directory that was written to last.
+
+    Raises:
+        UnreadableFileError: there is none.
+    """
+    present = [name for name in _DEFAULT_FILES if os.path.exists(name)]
+    if not present:
+        names = " or ".join(_DEFAULT_FILES)
+        raise UnreadableFileError(f"no {names} in this directory: name the file to view")
+    newest = max(present, key=_last_written)
+    others = "".join(f" ({name} is older)" for name in present if name != newest)
+    click.echo(f"Showing {newest}{others}", err=True)
+    return newest
+
+
+def _last_written(path: str) -> float:
+    return max(os.path.getmtime(name) for name in (path, f"{path}-wal") if os.path.exists(name))
