@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from peekr._version import __version__
 
 if TYPE_CHECKING:
-    from peekr.errors import ConfigurationError, PeekrError, UnreadableFileError
     from peekr.bootstrap import flush, instrument, shutdown, uninstrument
+    from peekr.errors import ConfigurationError, PeekrError, UnreadableFileError
 
 __all__ = [
     "ConfigurationError",

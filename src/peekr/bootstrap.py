@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 import threading
 from collections.abc import Sequence
-from typing import Any, Callable, Optional, Union, cast
+from typing import Any, Callable, Optional, cast
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 

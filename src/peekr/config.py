@@ -130,7 +130,7 @@ def from_environment(
 def _check_each(argument: str, items: Sequence[Any], methods: tuple[str, ...]) -> None:
     for item in items:
         usable = any(callable(getattr(item, method, None)) for method in methods)
-        if isinstance(item, type) or isinstance(item, (str, bytes)) or not usable:
+        if isinstance(item, (type, str, bytes)) or not usable:
             raise TypeError(
                 f"{argument}: {item!r} is not an instance of a peekr.{_MODULES[argument]} class"
             )

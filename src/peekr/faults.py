@@ -25,7 +25,7 @@ def report(where: str) -> None:
         where: What was being done, as it should read in the log: `reading an OpenAI response`.
     """
     if os.environ.get("PEEKR_RAISE_FAULTS") == "1":
-        raise  # noqa: PLE0704 - re-raises what the caller's except block handles
+        raise
     if where in _said:
         return
     _said.add(where)

@@ -64,7 +64,7 @@ class Request:
         stream: bool = False,
         attributes: Optional[dict[str, Any]] = None,
         parameters: Optional[dict[str, Any]] = None,
-        input: Optional[list[Message]] = None,  # noqa: A002 - the conventions' own word
+        input: Optional[list[Message]] = None,
         system: Optional[list[Part]] = None,
         tools: Optional[list[dict[str, Any]]] = None,
     ) -> None:
@@ -138,7 +138,7 @@ class Response:
     def __init__(
         self,
         *,
-        id: Optional[str] = None,  # noqa: A002 - the conventions' own word
+        id: Optional[str] = None,
         model: Optional[str] = None,
         finish_reasons: Optional[list[str]] = None,
         usage: Optional[Usage] = None,

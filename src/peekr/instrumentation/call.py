@@ -224,7 +224,7 @@ class Call:
         if not self._first_chunk_ns:
             self._first_chunk_ns = time_ns()
 
-    # -- the ends: the first that is called ends the span, the others do nothing ---------------------
+    # -- the ends: the first that is called ends the span, the others do nothing -------------------
 
     def succeed(self, result: Any) -> None:
         """End with a plain answer."""

@@ -167,7 +167,7 @@ class _Tap:
 def _events(body: bytes) -> Iterator[Any]:
     """The decoded `data` of each server-sent event that is JSON."""
     data: list[str] = []
-    for line in body.decode("utf-8", "replace").splitlines() + [""]:
+    for line in [*body.decode("utf-8", "replace").splitlines(), ""]:
         if line.startswith("data:"):
             data.append(line[5:].lstrip(" "))
         elif not line and data:

@@ -9,13 +9,25 @@ thread or task.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import wrapt
 
 from peekr import faults
 from peekr.instrumentation import Accumulator
 from peekr.instrumentation.call import Call
+
+if TYPE_CHECKING:
+
+    class _ObjectProxy:
+        """What wrapt's proxy is to a type checker, which not every version of it says."""
+
+        __wrapped__: Any
+
+        def __init__(self, wrapped: Any) -> None: ...
+
+else:
+    _ObjectProxy = wrapt.ObjectProxy
 
 __all__ = ["AsyncStreamProxy", "StreamProxy", "deliver"]
 
@@ -30,7 +42,7 @@ def deliver(call: Call, result: Any) -> Any:
     return result
 
 
-class _Proxy(wrapt.ObjectProxy):
+class _Proxy(_ObjectProxy):
     """What both proxies share: the call, its accumulator, and the SDK's HTTP response."""
 
     def __init__(self, wrapped: Any, call: Call) -> None:
@@ -156,7 +168,7 @@ class AsyncStreamProxy(_Proxy):
             self._self_left()
 
 
-class _ResponseProxy(wrapt.ObjectProxy):
+class _ResponseProxy(_ObjectProxy):
     """An HTTP response whose closing ends the call."""
 
     def __init__(self, wrapped: Any, closed: Any) -> None:

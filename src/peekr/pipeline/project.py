@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional, cast
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanContext, StatusCode
 
 from peekr.encoding import loads
 from peekr.messages import Message, to_record
@@ -88,7 +88,7 @@ def project(
         if key in source:
             attributes[plain] = source.pop(key)
     attributes.update(source)
-    context, parent = span.context, span.parent
+    context, parent = cast("SpanContext", span.context), span.parent
     start_ns, end_ns = span.start_time or 0, span.end_time or 0
     return SpanRecord(
         format(context.trace_id, "032x"),
@@ -131,7 +131,7 @@ def _input(source: dict[str, Any], attributes: dict[str, Any], bare: bool) -> No
     raw = source.pop(otel.GEN_AI_INPUT_MESSAGES, None)
     if system is None and raw is None:
         return
-    messages = _value(raw) if raw is not None else []
+    messages: Any = _value(raw) if raw is not None else []
     if not _are_messages(messages):
         attributes["input"] = messages
         if system is not None:

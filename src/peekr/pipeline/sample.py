@@ -6,10 +6,10 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from typing import Callable
+from typing import Callable, cast
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanContext, StatusCode
 
 __all__ = ["TraceSampler"]
 
@@ -53,7 +53,7 @@ class TraceSampler:
 
     def __call__(self, span: ReadableSpan) -> None:
         """Take one finished span."""
-        trace_id = span.context.trace_id
+        trace_id = cast("SpanContext", span.context).trace_id
         if trace_id & _RANDOM_BITS < self._bound:
             self._passed(span)
         elif self._keep_errors:
