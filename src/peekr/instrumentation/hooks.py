@@ -6,7 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Collection
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, cast
 
 import wrapt
 from opentelemetry import trace as otel_trace
@@ -104,12 +104,16 @@ class _Patch:
             self._put()
         elif not self._expected:
             self._expected = True
-            wrapt.register_post_import_hook(self._imported, self._hook.module)
+            cast("Any", wrapt).register_post_import_hook(self._imported, self._hook.module)
 
     def remove(self) -> None:
         """Put the original back, unless somebody has wrapped ours since: then ours passes on."""
-        if self._shim is not None and vars(self._cls).get(self._name) is self._shim:
+        if self._shim is not None and self._present() is self._shim:
             setattr(self._cls, self._name, self._original)
+
+    def _present(self) -> Any:
+        """What the class itself, not a base of it, has under the method's name."""
+        return cast("dict[str, Any]", vars(self._cls)).get(self._name)
 
     @property
     def _name(self) -> str:
@@ -127,18 +131,21 @@ class _Patch:
 
     def _find(self, module: Any) -> bool:
         path = self._hook.target.split(".")
-        found = module
+        found: Any = module
         for step in path[:-1]:
             found = getattr(found, step, None)
-        original = vars(found).get(path[-1]) if found is not None else None
-        if original is None or not callable(original):
+        if found is None:
             return False
-        self._cls, self._original = found, original
+        self._cls = found
+        original = self._present()
+        if original is None:
+            return False
+        self._original = original
         self._shim = _shim(self._owner, self._hook, original)
         return True
 
     def _put(self) -> None:
-        if vars(self._cls).get(self._name) is self._original:
+        if self._present() is self._original:
             setattr(self._cls, self._name, self._shim)
 
 
@@ -150,12 +157,7 @@ def _shim(owner: ProviderInstrumentor, hook: Hook, original: Callable[..., Any])
 
     Plain, not a proxy: signatures, copies, subclasses and mocks see what they saw before.
     """
-    if inspect.isfunction(original):
-        target: Callable[..., Any] = original
-    else:
-        # Somebody else's wrapper: bind it as the class would have.
-        def target(instance: Any, *args: Any, **kwargs: Any) -> Any:
-            return original.__get__(instance, type(instance))(*args, **kwargs)
+    target = original if inspect.isfunction(original) else _bound(original)
 
     if not hook.is_async:
 
@@ -187,3 +189,12 @@ def _shim(owner: ProviderInstrumentor, hook: Hook, original: Callable[..., Any])
         return drive_async(runtime, hook, target, self, args, kwargs)
 
     return awaited
+
+
+def _bound(wrapper: Any) -> Callable[..., Any]:
+    """Somebody else's wrapper, called as the class would have called it."""
+
+    def target(instance: Any, *args: Any, **kwargs: Any) -> Any:
+        return wrapper.__get__(instance, instance.__class__)(*args, **kwargs)
+
+    return target

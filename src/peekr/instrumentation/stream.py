@@ -9,7 +9,7 @@ thread or task.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import wrapt
 
@@ -34,9 +34,10 @@ __all__ = ["AsyncStreamProxy", "StreamProxy", "deliver"]
 
 def deliver(call: Call, result: Any) -> Any:
     """Hand a result to the caller: as it is when it is whole, behind a proxy when it streams."""
-    if hasattr(type(result), "__anext__"):
+    kind = cast("type[Any]", type(result))
+    if hasattr(kind, "__anext__"):
         return AsyncStreamProxy(result, call)
-    if hasattr(type(result), "__next__"):
+    if hasattr(kind, "__next__"):
         return StreamProxy(result, call)
     call.succeed(result)
     return result

@@ -113,12 +113,12 @@ class ResponsesExtractor:
         return client.fault(error)
 
 
-def _finish_reasons(result: Any, status: Optional[str], items: list[Any]) -> list[str]:
+def _finish_reasons(result: Any, status: Any, items: list[Any]) -> list[str]:
     if status == "incomplete":
         reason = field(field(result, "incomplete_details"), "reason")
-        return [_INCOMPLETE.get(reason, reason) if reason else "incomplete"]
+        return [_INCOMPLETE.get(reason, str(reason)) if reason else "incomplete"]
     if status in ("failed", "cancelled"):
-        return ["error" if status == "failed" else status]
+        return ["error" if status == "failed" else "cancelled"]
     if status is not None and status != "completed":
         return []  # queued or in progress: it has not finished
     kinds = [field(item, "type") for item in items]
