@@ -102,7 +102,7 @@ def _were_lost(count: int) -> str:
 def _warn(message: str, *arguments: object) -> None:
     try:
         _logger.warning(message, *arguments)
-    except Exception:  # noqa: BLE001, S110 - a broken handler of the application must not matter
+    except Exception:
         pass
 
 

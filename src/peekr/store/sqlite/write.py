@@ -33,6 +33,13 @@ _LINGER_S = 0.002
 this, a switch of the interpreter's threads (5 ms) and the commit."""
 
 _LINGER_IN_OUTAGE_S = 0.1
+
+_LAG_S = 0.003
+_YIELD_S = 0.00005
+"""A thread that computes, and calls the system for a moment now and then, keeps the interpreter
+to itself: each such moment starts the 5 ms anew after which another thread may have it. So a
+caller that finds records waiting for 3 ms sleeps for the time that the writer takes to wake."""
+
 _BATCH_BYTES = 1024 * 1024
 _MAX_RECORDS = 10_000
 _MAX_BYTES = 32 * 1024 * 1024
@@ -111,6 +118,7 @@ class SqliteSink:
         self._writer = 0
         self._bytes_in = 0
         self._bytes_out = 0
+        self._waiting_since = 0.0
         self._stuck = False
         self._hurry = False
         self._closed = False
@@ -134,9 +142,15 @@ class SqliteSink:
         # bound, not an account, and a lock here could be held by the frame that is interrupted.
         self._bytes_in += len(attributes) + _RECORD_BYTES
         self._queue.put((record, attributes))
+        now = time.monotonic()
         if self._tickets:
             self._start()
-        elif sys.is_finalizing():
+        elif not self._waiting_since:
+            self._waiting_since = now
+        elif now - self._waiting_since > _LAG_S:
+            time.sleep(_YIELD_S)
+            self._waiting_since = time.monotonic()
+        if sys.is_finalizing():
             self._drain()  # the writer does not run any more
 
     def flush(self, timeout_s: float = 30.0) -> bool:
@@ -244,7 +258,10 @@ class SqliteSink:
     def _round(self, first: Union[_Entry, _Mark]) -> bool:
         """Store a batch that begins with an entry; False when the thread is to end."""
         if not isinstance(first, _Mark) and self._queue.qsize() < MAX_ROWS:
-            time.sleep(_LINGER_IN_OUTAGE_S if self._outage.active else _LINGER_S)
+            if self._outage.active:
+                time.sleep(_LINGER_IN_OUTAGE_S)
+            elif time.monotonic() - self._waiting_since < _LINGER_S:
+                time.sleep(_LINGER_S)
         rows: list[Row] = []
         size = 0
         entry = first
@@ -256,11 +273,12 @@ class SqliteSink:
             try:
                 entry = self._queue.get_nowait()
             except queue.Empty:
+                self._waiting_since = 0.0
                 break
         if rows:
             try:
                 self._store(rows)
-            except Exception as error:  # noqa: BLE001 - the writer must outlive any fault
+            except Exception as error:
                 self._outage.begin(_reason(error), lost=len(rows))
             self._bytes_out += size
         if isinstance(entry, _Mark):
@@ -325,7 +343,7 @@ class SqliteSink:
             return sqlite3.OperationalError("the database is locked by this process")
         try:
             self._database.insert(rows)
-        except Exception as error:  # noqa: BLE001 - told apart by the caller
+        except Exception as error:
             if not is_locked(error) and not is_row_fault(error):
                 self._database.close()
             return error
@@ -339,7 +357,7 @@ class SqliteSink:
             try:
                 with _gate:
                     self._database.open()
-            except Exception as error:  # noqa: BLE001 - never raises for the file
+            except Exception as error:
                 if is_locked(error):
                     if time.monotonic() < deadline:
                         time.sleep(random.uniform(_FIRST_PAUSE_S, _LONGEST_PAUSE_S))
