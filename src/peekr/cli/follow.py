@@ -6,6 +6,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Callable
 
 import click
@@ -26,6 +27,7 @@ def follow_file(
     query: Query,
     show: Callable[[Trace], None],
     show_new: Callable[[Trace, bool], None],
+    flush: Callable[[], None],
 ) -> None:
     """Show what is there, then each span as it ends; returns only by an exception.
 
@@ -34,28 +36,30 @@ def follow_file(
         query: Which traces.
         show: Prints a trace that was there before.
         show_new: Prints spans that have just ended; whether its trace was shown before.
+        flush: Hands on what was printed.
 
     Raises:
         UnreadableFileError: the file is there and cannot be read.
     """
-    reader = _wait_for(path)
-    tail = reader.tail()
     live = LiveTraces(query)
-    try:
-        for trace in reader.select(query).traces:
-            show(trace)
-            live.was_shown(trace)
-    except UnreadableFileError:
-        if reader.problems.count:
-            raise
-        # Only the beginning of its first line is there: nothing has ended yet.
-    problems = reader.problems.describe()
-    if problems:
-        click.echo(f"{clean(path)}: {problems}", err=True)
-    while True:
-        for trace, is_known in live.add(tail.poll()):
-            show_new(trace, is_known)
-        time.sleep(_POLL_S)
+    with closing(_wait_for(path)) as reader, closing(reader.tail()) as tail:
+        try:
+            for trace in reader.select(query).traces:
+                show(trace)
+                live.was_shown(trace)
+        except UnreadableFileError:
+            if reader.problems.count:
+                raise
+            # Only the beginning of its first line is there: nothing has ended yet.
+        flush()
+        problems = reader.problems.describe()
+        if problems:
+            click.echo(f"{clean(path)}: {problems}", err=True)
+        while True:
+            for trace, is_known in live.add(tail.poll()):
+                show_new(trace, is_known)
+            flush()
+            time.sleep(_POLL_S)
 
 
 class LiveTraces:

@@ -58,7 +58,7 @@ class _Group(click.Group):
             message = f"peekr: {error.strerror or error}"
         except MemoryError:
             message = "peekr: not enough memory"
-        except Exception as error:  # noqa: BLE001 - a fault of Peekr's own, told in one line
+        except Exception as error:
             message = f"peekr: a fault of its own: {_described(error)}"
         click.echo(message, err=True)
         ctx.exit(1)

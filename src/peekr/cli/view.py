@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import closing
 from datetime import datetime
 from typing import Optional
 
@@ -101,14 +102,11 @@ def view(
         from peekr.cli.follow import follow_file
 
         try:
-            follow_file(path, query, printer.whole, printer.fragment)
+            follow_file(path, query, printer.whole, printer.fragment, printer.flush)
         except KeyboardInterrupt:
             return
-    reader = open_reader(path)
-    try:
+    with closing(open_reader(path)) as reader:
         _show(reader, query, printer)
-    finally:
-        reader.close()
 
 
 def _show(reader: Reader, query: Query, printer: _Printer) -> None:
@@ -158,13 +156,12 @@ class _Printer:
         self._output.lines(self._view.trace(trace))
 
     def fragment(self, trace: Trace, is_known: bool) -> None:
-        """Print spans that have just ended, at once."""
+        """Print spans that have just ended."""
         if self._as_json:
             self._json(trace.spans)
         else:
             self._separate()
             self._output.lines(self._view.fragment(trace, is_known))
-        self._output.flush()
 
     def omitted(self, count: int, limit: Optional[int]) -> None:
         """Say what the limit left out."""

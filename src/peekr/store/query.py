@@ -170,6 +170,10 @@ class Tail(Protocol):
         """The records that were added since the last call; does not wait. Never raises."""
         ...
 
+    def close(self) -> None:
+        """Release the file; a second call does nothing."""
+        ...
+
 
 class Reader(Protocol):
     """A trace file that is open for reading. Used on one thread."""

@@ -86,7 +86,7 @@ class JsonlReader:
                 break
             position = start
         self._size = position
-        return JsonlTail(self.path, position, self._file)
+        return JsonlTail(self.path, position)
 
     def close(self) -> None:
         """Close the file."""

@@ -17,10 +17,10 @@ _POLL_BYTES = 64 << 20
 class JsonlTail:
     """The growing end of a JSONL file; follows it through truncation and replacement."""
 
-    def __init__(self, path: str, position: int, file: BinaryIO) -> None:
+    def __init__(self, path: str, position: int) -> None:
         self._path = path
         self._position = position
-        self._file: Optional[BinaryIO] = file
+        self._file: Optional[BinaryIO] = open(path, "rb")  # noqa: SIM115 - kept between calls
         self._begun = io.BytesIO()  # a line whose end has not been written yet
 
     def poll(self) -> list[SpanRecord]:
@@ -30,15 +30,19 @@ class JsonlTail:
             self._read_new(records)
             if self._is_replaced():
                 # The old file's last lines were read above.
-                if self._file is not None:
-                    self._file.close()
-                self._file = None
+                self.close()
                 self._file = open(self._path, "rb")  # noqa: SIM115 - kept between calls
                 self._forget_position()
                 self._read_new(records)
         except OSError:
             pass  # gone, or not to be opened for the moment: the next poll tries again
         return records
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _is_replaced(self) -> bool:
         if self._file is None:

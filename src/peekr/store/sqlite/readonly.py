@@ -19,6 +19,7 @@ __all__ = ["connect", "explain", "expressions", "record_of"]
 
 _BUSY_S = 5.0
 _WAL_VERSION = 2
+_MAX_MISSING = 100  # times what is there
 
 
 def connect(path: str) -> tuple[sqlite3.Connection, Optional[tempfile.TemporaryDirectory[str]]]:
@@ -34,8 +35,13 @@ def connect(path: str) -> tuple[sqlite3.Connection, Optional[tempfile.TemporaryD
         OSError: the file cannot be opened, or the copy cannot be made.
     """
     with open(path, "rb") as file:
-        header = file.read(20)
-    in_wal_mode = len(header) == 20 and header[18] == _WAL_VERSION
+        header = file.read(100)
+    missing = _missing_bytes(path, header)
+    if missing:
+        # SQLite refuses such a file as a whole; with nothing in the missing pages it reads the
+        # others.
+        return _open_copy(path, missing)
+    in_wal_mode = len(header) == 100 and header[18] == _WAL_VERSION
     try:
         wal_bytes = os.stat(f"{path}-wal").st_size if in_wal_mode else 0
         has_wal = in_wal_mode
@@ -51,12 +57,32 @@ def connect(path: str) -> tuple[sqlite3.Connection, Optional[tempfile.TemporaryD
     if not wal_bytes and in_wal_mode:
         return _open(path, "immutable=1"), None
     # A journal that was left behind has to be rolled back, a -wal file read: in a copy.
+    return _open_copy(path)
+
+
+def _missing_bytes(path: str, header: bytes) -> int:
+    """How much was cut off from the end of the file, by what its header says."""
+    if len(header) < 100 or header[24:28] != header[92:96] or os.path.exists(f"{path}-wal"):
+        return 0  # the count of pages in the header does not hold
+    page_bytes = int.from_bytes(header[16:18], "big")
+    pages = int.from_bytes(header[28:32], "big")
+    size = os.path.getsize(path)
+    missing = pages * (65536 if page_bytes == 1 else page_bytes) - size
+    # A header of noise may claim any size.
+    return missing if 0 < missing <= _MAX_MISSING * size else 0
+
+
+def _open_copy(
+    path: str, missing: int = 0
+) -> tuple[sqlite3.Connection, tempfile.TemporaryDirectory[str]]:
     copy = tempfile.TemporaryDirectory(prefix="peekr-")
     try:
         target = os.path.join(copy.name, "copy.db")
         for suffix in ("", "-wal", "-journal"):
             if os.path.exists(path + suffix):
                 shutil.copyfile(path + suffix, target + suffix)
+        if missing:
+            os.truncate(target, os.path.getsize(target) + missing)
         connection = sqlite3.connect(target, timeout=_BUSY_S, isolation_level=None)
         return _prepared(connection), copy
     except BaseException:

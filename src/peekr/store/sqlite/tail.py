@@ -37,6 +37,9 @@ class SqliteTail:
             self._seen = None
             return []  # gone, locked or half written for the moment: the next poll tries again
 
+    def close(self) -> None:
+        """Nothing is kept open between two looks."""
+
     def _poll(self, wanted: bool) -> list[SpanRecord]:
         state = os.stat(self._path)
         identity = (state.st_ino, state.st_dev)
