@@ -212,29 +212,31 @@ def from_record(messages: Sequence[dict[str, Any]]) -> list[Message]:
 
 
 def _to_record(entry: Message) -> dict[str, Any]:
-    parts = cast("list[Part]", entry.get("parts") or [])
+    parts: list[Part] = entry.get("parts") or []
     made: dict[str, Any] = {"role": entry.get("role")}
-    if len(parts) == 1:
+    first_call = len(parts)
+    if first_call == 1:
         only = parts[0]
         kind = only.get("type")
-        if kind == "text" and len(only) == 2 and isinstance(only.get("content"), str):
-            made["content"] = only["content"]
-            return _with_rest(made, entry)
         if kind == "tool_call_response" and len(only) == 3 and "id" in only and "response" in only:
             made["tool_call_id"] = only["id"]
             made["content"] = only["response"]
-            return _with_rest(made, entry)
-    first_call = len(parts)
+            return made if len(entry) == 2 else _with_rest(made, entry)
     while first_call and parts[first_call - 1].get("type") == "tool_call":
         first_call -= 1
-    rest, calls = parts[:first_call], parts[first_call:]
-    if len(rest) == 1 and rest[0].get("type") == "text" and len(rest[0]) == 2:
-        made["content"] = rest[0].get("content")
+    if first_call == 1 and _is_plain_text(parts[0]):
+        made["content"] = parts[0]["content"]
+    elif first_call or not parts:
+        made["content"] = parts[:first_call]
     else:
-        made["content"] = None if calls and not rest else rest
-    if calls:
-        made["tool_calls"] = [_call_to_record(call) for call in calls]
-    return _with_rest(made, entry)
+        made["content"] = None
+    if first_call < len(parts):
+        made["tool_calls"] = [_call_to_record(call) for call in parts[first_call:]]
+    return made if len(entry) == 2 else _with_rest(made, entry)
+
+
+def _is_plain_text(part: Part) -> bool:
+    return part.get("type") == "text" and len(part) == 2 and isinstance(part.get("content"), str)
 
 
 def _with_rest(made: dict[str, Any], entry: Message) -> dict[str, Any]:

@@ -10,7 +10,7 @@ user's call.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Optional, Protocol
+from typing import Any, NamedTuple, Optional, Protocol, cast
 
 from peekr.messages import Message, Part
 
@@ -22,6 +22,7 @@ __all__ = [
     "Response",
     "Usage",
     "field",
+    "fields",
 ]
 
 
@@ -189,11 +190,25 @@ class Extractor(Protocol):
         ...
 
 
-def field(value: Any, name: str) -> Any:
-    """A field of a mapping or of an object, None where it is absent.
+_NO_FIELDS: Mapping[str, Any] = {}
 
-    The SDKs accept both: typed dictionaries and their own models.
+
+def fields(value: Any) -> Mapping[str, Any]:
+    """The fields of a mapping or of an SDK's model; empty for None and for what has none.
+
+    The SDKs accept and give both typed dictionaries and models of their own. A model's instance
+    dictionary holds its declared fields, so reading several costs one look.
     """
     if isinstance(value, dict):
-        return value.get(name)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        return cast("dict[str, Any]", value)
+    if value is None:
+        return _NO_FIELDS
+    found = getattr(value, "__dict__", None)
+    return found if found is not None else _NO_FIELDS
+
+
+def field(value: Any, name: str) -> Any:
+    """One field of a mapping or of an object, also one that is computed; None where absent."""
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).get(name)
     return getattr(value, name, None)

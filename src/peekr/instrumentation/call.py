@@ -88,18 +88,19 @@ class Call:
         request: What was asked, as the extractor read it.
         kwargs: The keyword arguments that go to the SDK.
         recording: False when the span is not recorded, so that nothing need be read.
+        first_chunk_ns: When the first chunk came, in Unix nanoseconds; 0 before.
         hidden: Chunks for which it is True are not handed to the caller.
     """
 
     __slots__ = (
         "__weakref__",
         "_content",
-        "_first_chunk_ns",
         "_late",
         "_once",
         "_runtime",
         "_span",
         "_start_ns",
+        "first_chunk_ns",
         "hidden",
         "hook",
         "instance",
@@ -120,7 +121,7 @@ class Call:
         self.instance = instance
         self.hidden: Optional[Callable[[Any], bool]] = None
         self._runtime = runtime
-        self._first_chunk_ns = 0
+        self.first_chunk_ns = 0
         self._late: Optional[dict[str, list[Any]]] = None
         # pop() is atomic: whichever of close, exhaustion and collection comes first ends the span.
         self._once = [True]
@@ -221,8 +222,8 @@ class Call:
 
     def chunk_arrived(self) -> None:
         """Take the time of the first chunk."""
-        if not self._first_chunk_ns:
-            self._first_chunk_ns = time_ns()
+        if self.first_chunk_ns == 0:
+            self.first_chunk_ns = time_ns()
 
     # -- the ends: the first that is called ends the span, the others do nothing -------------------
 
@@ -294,8 +295,8 @@ class Call:
         span, content = self._span, self._content
         if self._late is not None:
             self._read_late()
-        if self._first_chunk_ns:
-            seconds = (self._first_chunk_ns - self._start_ns) / 1e9
+        if self.first_chunk_ns:
+            seconds = (self.first_chunk_ns - self._start_ns) / 1e9
             content[otel.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = seconds
         if response is not None:
             self._read_response(response)

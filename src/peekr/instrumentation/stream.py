@@ -53,10 +53,11 @@ class _Proxy(_ObjectProxy):
         self._self_response: Any = None
 
     def _self_take(self, chunk: Any) -> bool:
-        """Look at a chunk; False when the caller must not see it."""
+        """Look at a chunk; False when the caller must not see it. Runs once a chunk."""
         call = self._self_call
-        call.chunk_arrived()
         try:
+            if call.first_chunk_ns == 0:
+                call.chunk_arrived()
             self._self_accumulator.add(chunk)
             return call.hidden is None or not call.hidden(chunk)
         except Exception:

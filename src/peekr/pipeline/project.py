@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Optional, cast
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import SpanContext, StatusCode
 
 from peekr.encoding import loads
@@ -15,31 +16,27 @@ from peekr.semconv import otel, own
 __all__ = ["project"]
 
 # Attributes whose value is also wanted under the record's own name.
-_COPIED = {
-    otel.GEN_AI_REQUEST_MODEL: "model",
-    otel.GEN_AI_PROVIDER_NAME: "provider",
-    otel.GEN_AI_USAGE_INPUT_TOKENS: "tokens_input",
-    otel.GEN_AI_USAGE_OUTPUT_TOKENS: "tokens_output",
-    otel.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: "tokens_cache_read",
-    otel.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS: "tokens_cache_write",
-    otel.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: "tokens_reasoning",
-    otel.GEN_AI_RESPONSE_FINISH_REASONS: "finish_reasons",
-    otel.SESSION_ID: "session_id",
-    otel.USER_ID: "user_id",
-}
-# Peekr's own attributes, which the record carries under a plain name alone.
-_RENAMED = {
-    own.PEEKR_COST_USD: "cost_usd",
-    own.PEEKR_EXPERIMENT_VARIANT: "experiment_variant",
-    own.PEEKR_FEATURE: "feature",
-    own.PEEKR_ENDPOINT: "endpoint",
-}
-# Taken out of the attributes and put elsewhere.
-_MESSAGES = (
-    otel.GEN_AI_INPUT_MESSAGES,
-    otel.GEN_AI_OUTPUT_MESSAGES,
-    otel.GEN_AI_SYSTEM_INSTRUCTIONS,
+_COPIED = (
+    (otel.GEN_AI_REQUEST_MODEL, "model"),
+    (otel.GEN_AI_PROVIDER_NAME, "provider"),
+    (otel.GEN_AI_USAGE_INPUT_TOKENS, "tokens_input"),
+    (otel.GEN_AI_USAGE_OUTPUT_TOKENS, "tokens_output"),
+    (otel.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, "tokens_cache_read"),
+    (otel.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, "tokens_cache_write"),
+    (otel.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, "tokens_reasoning"),
+    (otel.GEN_AI_RESPONSE_FINISH_REASONS, "finish_reasons"),
+    (otel.SESSION_ID, "session_id"),
+    (otel.USER_ID, "user_id"),
 )
+# Peekr's own attributes, which the record carries under a plain name alone.
+_RENAMED = (
+    (own.PEEKR_COST_USD, "cost_usd"),
+    (own.PEEKR_EXPERIMENT_VARIANT, "experiment_variant"),
+    (own.PEEKR_FEATURE, "feature"),
+    (own.PEEKR_ENDPOINT, "endpoint"),
+)
+# JSON text on the span, a JSON value in the record.
+_IN_AND_OUT = ((own.PEEKR_INPUT, "input"), (own.PEEKR_OUTPUT, "output"))
 # JSON text on the span, a JSON value in the record.
 _STRUCTURED = (otel.GEN_AI_TOOL_DEFINITIONS, own.PEEKR_REQUEST_PARAMETERS)
 # Operations whose single input is a bare text rather than a conversation.
@@ -63,30 +60,33 @@ def project(
         tenant_id: The tenant where the span names none.
         retention_class: The retention class where the span names none.
     """
+    held: Any = span.attributes
     # mappingproxy.copy() asks the SDK's own mapping for a plain dict, in one step.
-    source = cast("dict[str, Any]", span.attributes.copy()) if span.attributes else {}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    source: dict[str, Any] = held.copy()
     attributes: dict[str, Any] = {}
-    for key, name in _COPIED.items():
-        if key in source:
-            attributes[name] = source[key]
-    name = source.pop(own.PEEKR_RECORD_NAME, None) or span.name
-    tenant_id = source.pop(own.PEEKR_TENANT_ID, None) or tenant_id
-    retention_class = source.pop(own.PEEKR_RETENTION_CLASS, None) or retention_class
+    get, take = source.get, source.pop
+    for key, plain in _COPIED:
+        value = get(key)
+        if value is not None:
+            attributes[plain] = value
+    name = take(own.PEEKR_RECORD_NAME, None) or span.name
+    tenant_id = take(own.PEEKR_TENANT_ID, None) or tenant_id
+    retention_class = take(own.PEEKR_RETENTION_CLASS, None) or retention_class
     if otel.GEN_AI_OPERATION_NAME in source:
         _model_call(source, attributes)
-    if own.PEEKR_INPUT in source:
-        attributes["input"] = _value(source.pop(own.PEEKR_INPUT))
-    if own.PEEKR_OUTPUT in source:
-        attributes["output"] = _value(source.pop(own.PEEKR_OUTPUT))
+    for key, plain in _RENAMED:
+        if key in source:
+            attributes[plain] = take(key)
+    for key, plain in _IN_AND_OUT:
+        if key in source:
+            attributes[plain] = _value(take(key))
     status = "ok"
     if span.status.status_code is StatusCode.ERROR:
         status = "error"
         attributes["error"] = _error(span, source)
-    if span.events:
-        _events(span, attributes)
-    for key, plain in _RENAMED.items():
-        if key in source:
-            attributes[plain] = source.pop(key)
+    events = span.events
+    if events:
+        _events(events, status, attributes)
     attributes.update(source)
     context, parent = cast("SpanContext", span.context), span.parent
     start_ns, end_ns = span.start_time or 0, span.end_time or 0
@@ -184,9 +184,12 @@ def _tool_calls(entry: Message) -> list[dict[str, Any]]:
 
 
 def _are_messages(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(entry, dict) and "role" in entry for entry in cast("list[Any]", value)
-    )
+    if not isinstance(value, list):
+        return False
+    for entry in cast("list[Any]", value):
+        if not isinstance(entry, dict) or "role" not in entry:
+            return False
+    return True
 
 
 def _value(raw: Any) -> Any:
@@ -210,16 +213,16 @@ def _error(span: ReadableSpan, source: dict[str, Any]) -> str:
     return str(source.get(otel.ERROR_TYPE) or "error")
 
 
-def _events(span: ReadableSpan, attributes: dict[str, Any]) -> None:
+def _events(events: Sequence[Event], status: str, attributes: dict[str, Any]) -> None:
     others: list[dict[str, Any]] = []
-    for event in span.events:
+    for event in events:
         detail = dict(event.attributes or {})
         if event.name == "exception":
             # The last one wins: it is the one that ended the span.
             for key in (otel.EXCEPTION_TYPE, otel.EXCEPTION_STACKTRACE):
                 if key in detail:
                     attributes[key] = detail[key]
-            if span.status.status_code is StatusCode.ERROR:
+            if status == "error":
                 continue
         others.append({"name": event.name, "time": event.timestamp / 1e9, "attributes": detail})
     if others:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Accumulator, Fault, Request, Response, field
+from peekr.instrumentation import Accumulator, Fault, Request, Response, field, fields
 from peekr.instrumentation.openai import client
 from peekr.messages import (
     Message,
@@ -34,9 +34,8 @@ class ChatExtractor:
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         """Read a request from the SDK's keyword arguments."""
         del args  # the method takes none
-        arguments = client.given(kwargs)
+        arguments, attributes, parameters = client.read(kwargs)
         provider, server = client.endpoint(instance)
-        attributes = client.sampling(arguments)
         output_type = _output_type(arguments)
         if output_type is not None:
             attributes[otel.GEN_AI_OUTPUT_TYPE] = output_type
@@ -46,31 +45,32 @@ class ChatExtractor:
             server=server,
             stream=arguments.get("stream") is True,
             attributes=attributes,
-            parameters=client.parameters(arguments),
+            parameters=parameters,
             input=_messages(arguments.get("messages")),
             tools=tool_definitions(arguments.get("tools"), arguments.get("functions")),
         )
 
     def response(self, result: Any) -> Response:
         """Read a `ChatCompletion` or its JSON."""
-        choices: list[Any] = field(result, "choices") or []
+        get = fields(result).get
         reasons: list[str] = []
         output: list[Message] = []
-        for choice in choices:
-            reason = field(choice, "finish_reason")
-            answer = field(choice, "message")
+        for choice in get("choices") or ():
+            of_choice = fields(choice)
+            reason = of_choice.get("finish_reason")
+            answer = of_choice.get("message")
             if answer is not None:
                 output.append(_answer(answer, reason))
             if reason:
                 reasons.append(str(reason))
         return Response(
-            id=field(result, "id"),
-            model=field(result, "model"),
+            id=get("id"),
+            model=get("model"),
             finish_reasons=reasons,
-            usage=client.usage(field(result, "usage")),
+            usage=client.usage(get("usage")),
             output=output,
             attributes=_response_attributes(result),
-            fault=_body_error(result),
+            fault=None if output else _body_error(result),
         )
 
     def accumulator(self) -> Accumulator:
@@ -88,7 +88,7 @@ class CompletionExtractor(ChatExtractor):
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         """Read a request from the SDK's keyword arguments."""
         request = super().request(instance, args, kwargs)
-        request.input = prompt_messages(client.given(kwargs).get("prompt"))
+        request.input = prompt_messages(kwargs.get("prompt"))
         return request
 
     def response(self, result: Any) -> Response:
@@ -182,29 +182,35 @@ def _output_type(arguments: Mapping[str, Any]) -> Optional[str]:
 
 
 def _messages(messages: Any) -> Optional[list[Message]]:
-    if messages is None or isinstance(messages, (str, bytes)) or not isinstance(messages, Iterable):
+    if type(messages) is not list and (
+        isinstance(messages, (str, bytes)) or not isinstance(messages, Iterable)
+    ):
         return None
     return [_request_message(entry) for entry in cast("Iterable[Any]", messages)]
 
 
 def _request_message(entry: Any) -> Message:
-    role = field(entry, "role") or "user"
-    content = field(entry, "content")
-    name = field(entry, "name")
+    of_entry = fields(entry)
+    role = of_entry.get("role") or "user"
+    content = of_entry.get("content")
+    name = of_entry.get("name")
     if role == "tool":
         response = content if isinstance(content, str) else _parts(content)
-        return message("tool", [tool_response(field(entry, "tool_call_id"), response)])
+        return message("tool", [tool_response(of_entry.get("tool_call_id"), response)])
     if role == "function":
         return message("tool", [tool_response(None, content)], name=name)
-    return message(role, _answer_parts(entry, content), name=name)
+    if len(of_entry) == 2 and isinstance(content, str):
+        return message(role, [text(content)] if content else [])
+    return message(role, _answer_parts(entry, of_entry), name=name)
 
 
 def _answer(entry: Any, reason: Optional[str]) -> Message:
-    parts = _answer_parts(entry, field(entry, "content"))
-    return message(field(entry, "role") or "assistant", parts, finish_reason=reason or "")
+    of_entry = fields(entry)
+    parts = _answer_parts(entry, of_entry)
+    return message(of_entry.get("role") or "assistant", parts, finish_reason=reason or "")
 
 
-def _answer_parts(entry: Any, content: Any) -> list[Part]:
+def _answer_parts(entry: Any, of_entry: Mapping[str, Any]) -> list[Part]:
     """The parts of a user's or an assistant's message, in the order: thinking, text, calls."""
     parts: list[Part] = []
     more = _extras(entry)
@@ -212,16 +218,17 @@ def _answer_parts(entry: Any, content: Any) -> list[Part]:
         thought = more.get("reasoning_content") or more.get("reasoning")
         if isinstance(thought, str) and thought:
             parts.append(reasoning(thought))
-    parts += _parts(content)
-    refusal = field(entry, "refusal")
+    parts += _parts(of_entry.get("content"))
+    refusal = of_entry.get("refusal")
     if refusal:
         parts.append({"type": "refusal", "content": refusal})
-    audio = field(entry, "audio")
+    audio = of_entry.get("audio")
     if audio is not None:
         parts.append(_audio_answer(audio))
-    for call in _list(field(entry, "tool_calls")):
-        parts.append(_tool_call(call))
-    function = field(entry, "function_call")
+    calls = of_entry.get("tool_calls")
+    if calls:
+        parts += [_tool_call(call) for call in _list(calls)]
+    function = of_entry.get("function_call")
     if function is not None:
         parts.append(tool_call(None, field(function, "name"), field(function, "arguments")))
     return parts
@@ -296,10 +303,11 @@ def _audio_answer(audio: Any) -> Part:
 
 def _response_attributes(result: Any) -> Optional[dict[str, Any]]:
     made: dict[str, Any] = {}
-    tier = field(result, "service_tier")
+    get = fields(result).get
+    tier = get("service_tier")
     if tier:
         made[otel.OPENAI_RESPONSE_SERVICE_TIER] = tier
-    fingerprint = field(result, "system_fingerprint")
+    fingerprint = get("system_fingerprint")
     if fingerprint:
         made[otel.OPENAI_RESPONSE_SYSTEM_FINGERPRINT] = fingerprint
     return made or None
@@ -376,29 +384,31 @@ class _ChatStream:
 
     def add(self, chunk: Any) -> None:
         """Take a `ChatCompletionChunk`, a `Completion`, or the JSON of one."""
-        choices: Any = field(chunk, "choices")
-        counts = field(chunk, "usage")
+        of_chunk = fields(chunk)
+        counts = of_chunk.get("usage")
         if counts is not None:
             self._usage = counts
-        if self._last is None or field(chunk, "id"):
+        if self._last is None or of_chunk.get("id"):
             self._last = chunk
+        choices = of_chunk.get("choices")
         if not choices:
             if choices is None:
                 self._fault = self._fault or _body_error(chunk)
             return
         for entry in choices:
-            index = field(entry, "index") or 0
+            of_entry = fields(entry)
+            index = of_entry.get("index") or 0
             choice = self._choices.get(index)
             if choice is None:
                 choice = self._choices[index] = _Choice()
-            reason = field(entry, "finish_reason")
+            reason = of_entry.get("finish_reason")
             if reason:
                 choice.finish_reason = reason
-            delta = field(entry, "delta")
+            delta = of_entry.get("delta")
             if delta is not None:
                 _add_delta(choice, delta)
             else:
-                piece = field(entry, "text")
+                piece = of_entry.get("text")
                 if piece:
                     choice.text.append(piece)
 
@@ -421,20 +431,21 @@ class _ChatStream:
 
 
 def _add_delta(choice: _Choice, delta: Any) -> None:
-    piece = field(delta, "content")
+    get = fields(delta).get
+    piece = get("content")
     if piece:
         choice.text.append(piece)
-    role = field(delta, "role")
+    role = get("role")
     if role:
         choice.role = role
-    calls: Any = field(delta, "tool_calls")
+    calls = get("tool_calls")
     if calls:
         for entry in calls:
             _add_call(choice, entry)
-    refusal = field(delta, "refusal")
+    refusal = get("refusal")
     if refusal:
         choice.refusal.append(refusal)
-    function = field(delta, "function_call")
+    function = get("function_call")
     if function is not None:
         if choice.function is None:
             choice.function = [None, None, []]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
-from peekr.instrumentation import Fault, Usage, field
+from peekr.instrumentation import Fault, Usage, field, fields
 from peekr.semconv import otel
 
-__all__ = ["endpoint", "fault", "given", "parameters", "sampling", "text_of", "usage"]
+__all__ = ["endpoint", "fault", "read", "text_of", "usage"]
 
 # Hosts of OpenAI-compatible services, by the end of their name.
 _PROVIDERS_BY_HOST = (
@@ -53,6 +52,7 @@ _SAMPLING = {
     "service_tier": otel.OPENAI_REQUEST_SERVICE_TIER,
 }
 _FLOATS = frozenset(("temperature", "top_p", "frequency_penalty", "presence_penalty"))
+_ABSENT = ("Omit", "NotGiven")
 # Content, transport and what is recorded elsewhere.
 _NOT_PARAMETERS = frozenset(
     (
@@ -67,6 +67,7 @@ _NOT_PARAMETERS = frozenset(
         "stream",
         "stop",
         "n",
+        "extra_body",
         "extra_headers",
         "extra_query",
         "timeout",
@@ -80,22 +81,24 @@ def endpoint(instance: Any) -> tuple[Optional[str], Optional[tuple[str, Optional
     """The provider's name and the server of a resource's client; None where unknown."""
     client = getattr(instance, "_client", None)
     base_url = getattr(client, "base_url", None)
-    if client is None or base_url is None:
+    if base_url is None:
         return None, None
-    return _endpoint(type(client).__name__, str(base_url))
+    known = _endpoints.get(id(base_url))
+    if known is None:
+        if len(_endpoints) >= _MAX_ENDPOINTS:
+            _endpoints.clear()
+        parts = urlsplit(str(base_url))
+        host, port = parts.hostname or "", parts.port
+        if port is None and parts.scheme:
+            port = 443 if parts.scheme == "https" else 80
+        provider = _provider(type(client).__name__, host, port)
+        # The address is kept with its object, so that the object's id stays its own.
+        known = _endpoints[id(base_url)] = (base_url, (provider, (host, port) if host else None))
+    return known[1]
 
 
-@lru_cache(maxsize=256)
-def _endpoint(
-    client_class: str, base_url: str
-) -> tuple[Optional[str], Optional[tuple[str, Optional[int]]]]:
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    port = parts.port
-    if port is None and parts.scheme:
-        port = 443 if parts.scheme == "https" else 80
-    server = (host, port) if host else None
-    return _provider(client_class, host, port), server
+_MAX_ENDPOINTS = 256
+_endpoints: dict[int, tuple[Any, tuple[Optional[str], Optional[tuple[str, Optional[int]]]]]] = {}
 
 
 def _provider(client_class: str, host: str, port: Optional[int]) -> str:
@@ -113,48 +116,45 @@ def _provider(client_class: str, host: str, port: Optional[int]) -> str:
     return "openai"
 
 
-def given(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that the caller gave, `extra_body` merged in as the SDK does.
+def read(
+    kwargs: Mapping[str, Any],
+) -> tuple[Mapping[str, Any], dict[str, Any], Optional[dict[str, Any]]]:
+    """What the caller asked for, in one pass over the arguments.
 
     The SDK's markers for "not given" are no values; None is left out as well, for it asks for
-    nothing.
+    nothing. `extra_body` is merged in as the SDK does.
+
+    Returns:
+        The arguments that were given; sampling parameters and the like under their attribute
+        names; the parameters that have no attribute of their own, as JSON values.
     """
-    merged = {
-        key: value
-        for key, value in kwargs.items()
-        if value is not None and type(value).__name__ not in ("Omit", "NotGiven")
-    }
-    extra = merged.pop("extra_body", None)
+    extra = kwargs.get("extra_body")
     if isinstance(extra, dict):
-        merged.update(cast("dict[str, Any]", extra))
-    return merged
-
-
-def sampling(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The sampling parameters and the like under their attribute names."""
-    made: dict[str, Any] = {}
-    for key, value in arguments.items():
-        name = _SAMPLING.get(key)
-        if name is None or isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        kwargs = {**kwargs, **cast("dict[str, Any]", extra)}
+    arguments: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
+    for key, value in kwargs.items():
+        if value is None or type(value).__name__ in _ABSENT:
             continue
-        made[name] = float(value) if key in _FLOATS and isinstance(value, int) else value
+        arguments[key] = value
+        name = _SAMPLING.get(key)
+        if name is not None:
+            if key in _FLOATS and type(value) is int:
+                value = float(value)
+            if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+                attributes[name] = value
+        elif key not in _NOT_PARAMETERS:
+            parameters[key] = _json_value(value)
     stop = arguments.get("stop")
     if stop is not None:
-        made[otel.GEN_AI_REQUEST_STOP_SEQUENCES] = (
+        attributes[otel.GEN_AI_REQUEST_STOP_SEQUENCES] = (
             [stop] if isinstance(stop, str) else [str(entry) for entry in stop]
         )
     choices = arguments.get("n")
     if isinstance(choices, int) and choices != 1:
-        made[otel.GEN_AI_REQUEST_CHOICE_COUNT] = choices
-    return made
-
-
-def parameters(arguments: Mapping[str, Any]) -> Optional[dict[str, Any]]:
-    """The parameters without an attribute of their own, as JSON values."""
-    made = {
-        key: _json_value(value) for key, value in arguments.items() if key not in _NOT_PARAMETERS
-    }
-    return made or None
+        attributes[otel.GEN_AI_REQUEST_CHOICE_COUNT] = choices
+    return arguments, attributes, parameters or None
 
 
 def _json_value(value: Any) -> Any:
@@ -172,38 +172,32 @@ def usage(counts: Any) -> Optional[Usage]:
     """Token counts in either of OpenAI's two shapes; both count cached tokens as input."""
     if counts is None:
         return None
-    input_tokens = field(counts, "prompt_tokens")
-    if input_tokens is None:
-        input_tokens = field(counts, "input_tokens")
-        output_tokens = field(counts, "output_tokens")
-        input_details = field(counts, "input_tokens_details")
-        output_details = field(counts, "output_tokens_details")
+    get = fields(counts).get
+    if get("prompt_tokens") is not None:
+        input_tokens, output_tokens = get("prompt_tokens"), get("completion_tokens")
+        input_details = get("prompt_tokens_details")
+        output_details = get("completion_tokens_details")
     else:
-        output_tokens = field(counts, "completion_tokens")
-        input_details = field(counts, "prompt_tokens_details")
-        output_details = field(counts, "completion_tokens_details")
-    cache_read = cache_write = audio_input = image_input = reasoning = audio_output = None
-    if input_details is not None:
-        cache_read = field(input_details, "cached_tokens")
-        cache_write = field(input_details, "cache_write_tokens")
-        if cache_write is None:
-            cache_write = field(input_details, "cache_creation_input_tokens")
-        audio_input = field(input_details, "audio_tokens")
-        image_input = field(input_details, "image_tokens")
-    if output_details is not None:
-        reasoning = field(output_details, "reasoning_tokens")
-        audio_output = field(output_details, "audio_tokens")
+        input_tokens, output_tokens = get("input_tokens"), get("output_tokens")
+        input_details, output_details = get("input_tokens_details"), get("output_tokens_details")
+    get_input = fields(input_details).get
+    get_output = fields(output_details).get
+    cache_read = get_input("cached_tokens")
     if cache_read is None:
         cache_read = field(counts, "prompt_cache_hit_tokens")  # DeepSeek's name
+    cache_write = get_input("cache_write_tokens")
+    if cache_write is None and input_details is not None:
+        cache_write = field(input_details, "cache_creation_input_tokens")
     return Usage(
         input_tokens,
         output_tokens,
         cache_read,
         cache_write,
-        reasoning,
-        audio_input,
-        audio_output,
-        image_input,
+        get_output("reasoning_tokens"),
+        # Without audio or images these are noise: services report 0 for every text call.
+        get_input("audio_tokens") or None,
+        get_output("audio_tokens") or None,
+        get_input("image_tokens") or None,
     )
 
 

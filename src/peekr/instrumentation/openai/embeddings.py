@@ -20,9 +20,8 @@ class EmbeddingsExtractor:
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         """Read a request from the SDK's keyword arguments."""
         del args  # the method takes none
-        arguments = client.given(kwargs)
+        arguments, attributes, parameters = client.read(kwargs)
         provider, server = client.endpoint(instance)
-        attributes: dict[str, Any] = {}
         encoding = arguments.get("encoding_format")
         if isinstance(encoding, str):
             attributes[otel.GEN_AI_REQUEST_ENCODING_FORMATS] = [encoding]
@@ -34,7 +33,7 @@ class EmbeddingsExtractor:
             provider=provider,
             server=server,
             attributes=attributes,
-            parameters=client.parameters(arguments),
+            parameters=parameters,
             input=prompt_messages(arguments.get("input")),
         )
 

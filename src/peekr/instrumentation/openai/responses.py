@@ -57,9 +57,8 @@ class ResponsesExtractor:
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         """Read a request from the SDK's keyword arguments."""
         del args  # the method takes none
-        arguments = client.given(kwargs)
+        arguments, attributes, parameters = client.read(kwargs)
         provider, server = client.endpoint(instance)
-        attributes = client.sampling(arguments)
         attributes[otel.OPENAI_API_TYPE] = "responses"
         kind = field(field(arguments.get("text"), "format"), "type")
         if kind in ("json_object", "json_schema") or arguments.get("text_format") is not None:
@@ -79,7 +78,7 @@ class ResponsesExtractor:
             server=server,
             stream=arguments.get("stream") is True,
             attributes=attributes,
-            parameters=client.parameters(arguments),
+            parameters=parameters,
             input=_input(arguments.get("input")),
             system=[text(instructions)] if isinstance(instructions, str) else None,
             tools=tool_definitions(arguments.get("tools")),
