@@ -23,6 +23,7 @@ __all__ = [
     "objects",
     "sse",
     "stream_reply",
+    "strings",
 ]
 
 Json = Dict[str, Any]
@@ -151,3 +152,9 @@ def objects(value: Any) -> List[Json]:
         return []
     items = cast("List[Any]", value)
     return [cast("Json", item) for item in items if isinstance(item, dict)]
+
+
+def strings(value: Any) -> List[str]:
+    """Return the strings of a JSON array; an empty list for anything else."""
+    items = cast("List[Any]", value) if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, str)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import Iterable, Iterator, Optional, Set
+from typing import Iterable, Iterator, Optional, Set, TypeVar
 
 from .exchange import ConnectionCut, StreamEnded
 
 __all__ = ["Failures", "break_stream"]
+
+T = TypeVar("T")
 
 _ERROR_MODEL = re.compile(r"\bsimulated-error-([45]\d\d)")
 _PIECES_BEFORE_FAILURE = 2
@@ -37,9 +39,7 @@ class Failures:
         return None if status == 429 and again else status
 
 
-def break_stream(
-    model: str, chunks: Iterable[bytes], error: Iterable[bytes] = ()
-) -> Iterator[bytes]:
+def break_stream(model: str, chunks: Iterable[T], error: Iterable[T] = ()) -> Iterator[T]:
     """Pass a stream's pieces of text on, unless the model's name asks for a failure.
 
     After two pieces `simulated-stream-cut` drops the connection, and `simulated-stream-error`

@@ -71,6 +71,8 @@ class Prompt:
         max_tokens: the answer's upper bound in tokens; None for no bound.
         stop: texts at which the answer ends.
         thinks: whether the model reasons before it answers.
+        marked: the beginning of the input that the request marks to be cached; empty where it
+            marks none.
     """
 
     text: str
@@ -81,6 +83,7 @@ class Prompt:
     max_tokens: Optional[int] = None
     stop: Sequence[str] = ()
     thinks: bool = False
+    marked: str = ""
 
     @property
     def tokens(self) -> int:
@@ -188,10 +191,19 @@ class SimulatedModel:
         if tokens < _CACHEABLE_TOKENS:
             return 0
         prefix = prompt.text[: _CACHEABLE_TOKENS * _CHARACTERS_A_TOKEN]
-        return tokens // _CACHE_STEP_TOKENS * _CACHE_STEP_TOKENS if self.saw(prefix) else 0
+        return tokens // _CACHE_STEP_TOKENS * _CACHE_STEP_TOKENS if self._saw(prefix) else 0
 
-    def saw(self, prefix: str) -> bool:
-        """Tell whether a prefix was seen before, and remember it."""
+    def marked_tokens(self, prompt: Prompt) -> Tuple[int, int]:
+        """Return the input tokens read from the cache and written to it, where requests mark them.
+
+        A marked beginning of 1024 tokens or more is written the first time and read from then on.
+        """
+        tokens = min(count_tokens(prompt.marked), prompt.tokens)
+        if tokens < _CACHEABLE_TOKENS:
+            return 0, 0
+        return (tokens, 0) if self._saw(prompt.marked) else (0, tokens)
+
+    def _saw(self, prefix: str) -> bool:
         with self._lock:
             if prefix in self._seen_prefixes:
                 return True

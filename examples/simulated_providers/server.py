@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Set, cast
 from urllib.parse import parse_qsl, urlsplit
 
+from .anthropic_api import AnthropicApi
+from .bedrock_api import BedrockApi
 from .exchange import (
     Api,
     ConnectionCut,
@@ -23,6 +25,7 @@ from .exchange import (
     StreamEnded,
     json_reply,
 )
+from .gemini_api import GeminiApi
 from .model import SimulatedModel
 from .openai_api import OpenAIApi
 
@@ -61,7 +64,10 @@ class SimulatedProviders:
         self._requests: Deque[Request] = collections.deque(maxlen=_KEPT_REQUESTS)
         model, ids = SimulatedModel(answers), Ids()
         self._apis: List[Api] = [
+            AnthropicApi(model, ids),
             OpenAIApi(model, ids),
+            BedrockApi(model, ids),
+            GeminiApi(model, ids),
         ]
         self._server: Optional[_Server] = None
         self._thread: Optional[threading.Thread] = None

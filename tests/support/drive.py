@@ -83,13 +83,17 @@ def open_client(recording: Recording, url: str) -> Generator[Any, None, None]:
     if recording.provider == "bedrock":
         boto3 = pytest.importorskip("boto3")
         client = boto3.client("bedrock-runtime", **_aws_options(url))
-        yield client
-        client.close()
+        try:
+            yield client
+        finally:
+            client.close()
     elif recording.provider == "gemini":
         genai = pytest.importorskip("google.genai")
         client = genai.Client(**_gemini_options(recording, url))
-        yield client
-        client.close()
+        try:
+            yield client
+        finally:
+            client.close()
     elif recording.provider == "anthropic":
         with pytest.importorskip("anthropic").Anthropic(**_options(recording, url)) as client:
             yield client
@@ -108,9 +112,11 @@ async def open_async_client(recording: Recording, url: str) -> AsyncGenerator[An
     elif recording.provider == "gemini":
         genai = pytest.importorskip("google.genai")
         client = genai.Client(**_gemini_options(recording, url))
-        yield client
-        await client.aio.aclose()
-        client.close()
+        try:
+            yield client
+        finally:
+            await client.aio.aclose()
+            client.close()
     elif recording.provider == "anthropic":
         anthropic = pytest.importorskip("anthropic")
         async with anthropic.AsyncAnthropic(**_options(recording, url)) as client:
@@ -269,14 +275,13 @@ def _gemini_config(body: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _consumed(value: Any, interaction: Interaction) -> Any:
-    if interaction.provider == "bedrock":
-        if "stream" in value:
-            return {**value, "stream": list(value["stream"])}
-        if "converse" in interaction.path:
-            return value
-        body = value["body"]
-        return {**value, "body": list(body) if interaction.streamed else body.read()}
-    return list(value) if interaction.streamed else value
+    if interaction.provider != "bedrock":
+        return list(value) if interaction.streamed else value
+    if interaction.path.endswith("/converse"):
+        return value
+    name = "stream" if "stream" in value else "body"
+    with contextlib.closing(value[name]) as body:
+        return {**value, name: list(body) if interaction.streamed else body.read()}
 
 
 async def _consumed_async(value: Any, interaction: Interaction) -> Any:
