@@ -57,6 +57,10 @@ def main() -> None:
             sys.stdout.write(version_text())
             sys.stdout.flush()
             return
+        if not arguments:
+            # click's answer differs from version to version.
+            sys.stderr.write(help_text())
+            sys.exit(2)
         from peekr.cli.group import group
 
         group(prog_name="peekr")
