@@ -1,0 +1,52 @@
+"""Google Gemini through the `google-genai` package: AI Studio and Vertex AI.
+
+The hooks are on `Models._generate_content` and `Models._generate_content_stream`, which every
+version from 1.0 on has and which send one request each: the public methods, chats and automatic
+function calling go through them, perhaps several times a call. So one span is one request, and
+the functions that the SDK calls between two requests run outside of any.
+"""
+
+from __future__ import annotations
+
+from peekr.instrumentation import Extractor
+from peekr.instrumentation.call import Hook
+from peekr.instrumentation.google_genai.embeddings import EmbeddingsExtractor
+from peekr.instrumentation.google_genai.generate import GenerateExtractor
+from peekr.instrumentation.hooks import ProviderInstrumentor
+from peekr.instrumentation.stream import deliver
+
+__all__ = ["GoogleGenAIInstrumentor"]
+
+_MODELS = "google.genai.models"
+
+
+def _hooks() -> tuple[Hook, ...]:
+    whole, streamed = GenerateExtractor(stream=False), GenerateExtractor(stream=True)
+    generate = "gemini.generate_content"
+    table: tuple[tuple[str, str, str, Extractor], ...] = (
+        ("_generate_content", generate, "generate_content", whole),
+        ("_generate_content_stream", f"{generate}_stream", "generate_content", streamed),
+        ("embed_content", "gemini.embed_content", "embeddings", EmbeddingsExtractor()),
+    )
+    return tuple(
+        Hook(
+            _MODELS,
+            f"{cls}.{method}",
+            record,
+            "gcp.gemini",
+            operation,
+            extractor,
+            is_async,
+            deliver,
+        )
+        for method, record, operation, extractor in table
+        for cls, is_async in (("Models", False), ("AsyncModels", True))
+    )
+
+
+class GoogleGenAIInstrumentor(ProviderInstrumentor):
+    """Watches the `google-genai` package."""
+
+    name = "google_genai"
+    dependencies = ("google-genai >= 1.0",)
+    hooks = _hooks()
