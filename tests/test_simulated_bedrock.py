@@ -12,6 +12,9 @@ from simulated_providers import SimulatedProviders
 boto3 = pytest.importorskip("boto3")
 exceptions = pytest.importorskip("botocore.exceptions")
 
+# boto3 warns of Pythons that it is about to leave.
+pytestmark = pytest.mark.filterwarnings("ignore:Boto3 will no longer support")
+
 QUESTION = "What is the weather in Seattle and San Francisco?"
 SCHEMA = {
     "type": "object",

@@ -135,7 +135,9 @@ class GeminiApi:
             parts = parts or _parts(answer, with_thoughts=False) or [{"text": ""}]
             code = {"code": 503, "message": _ERRORS[503][1], "status": _ERRORS[503][0]}
             words = (chunk(part) for part in parts[:-1])
-            yield from break_stream(name, words, [sse({"error": code})])
+            # In a stream the service sends an error as bare lines of JSON.
+            error = json.dumps({"error": code}, indent=2).encode() + b"\n"
+            yield from break_stream(name, words, [error])
             yield chunk(parts[-1], finishReason=_finish_reason(answer))
 
         return stream_reply(chunks(), content_type="text/event-stream")

@@ -62,8 +62,8 @@ def drive(recording: Recording, url: str, *, via: str = "create") -> List[Outcom
     Args:
         recording: its requests are sent in their order.
         url: the player's address, without a path.
-        via: `create`; `raw` for `with_raw_response`; `helper` for the `stream()` context manager
-            (the last two for OpenAI and Anthropic).
+        via: `create`; `raw` for `with_raw_response`; `streaming` for `with_streaming_response`;
+            `helper` for the `stream()` context manager (the last three for OpenAI and Anthropic).
     """
     with open_client(recording, url) as client:
         return [send(client, interaction, via=via) for interaction in recording.interactions]
@@ -82,7 +82,8 @@ def open_client(recording: Recording, url: str) -> Generator[Any, None, None]:
     """Make the sync client of a recording's provider, without retries."""
     if recording.provider == "bedrock":
         boto3 = pytest.importorskip("boto3")
-        client = boto3.client("bedrock-runtime", **_aws_options(url))
+        with _quiet():
+            client = boto3.client("bedrock-runtime", **_aws_options(url))
         try:
             yield client
         finally:
@@ -107,7 +108,9 @@ async def open_async_client(recording: Recording, url: str) -> AsyncGenerator[An
     """Make the async client of a recording's provider, without retries."""
     if recording.provider == "bedrock":
         session = pytest.importorskip("aioboto3").Session()
-        async with session.client("bedrock-runtime", **_aws_options(url)) as client:
+        with _quiet():
+            opening = session.client("bedrock-runtime", **_aws_options(url))
+        async with opening as client:
             yield client
     elif recording.provider == "gemini":
         genai = pytest.importorskip("google.genai")
@@ -136,6 +139,9 @@ def send(client: Any, interaction: Interaction, *, via: str = "create") -> Outco
                 with method(**arguments) as stream:
                     return Outcome(list(stream))
             method, arguments = _method(client, interaction, via)
+            if via == "streaming":
+                with method(**arguments) as response:
+                    return Outcome(_consumed(response.parse(), interaction))
             value = method(**arguments)
             if via == "raw":
                 value = value.parse()
@@ -154,6 +160,10 @@ async def send_async(client: Any, interaction: Interaction, *, via: str = "creat
                 async with method(**arguments) as stream:
                     return Outcome([event async for event in stream])
             method, arguments = _method(client, interaction, via)
+            if via == "streaming":
+                async with method(**arguments) as response:
+                    value = await response.parse()
+                    return Outcome(await _consumed_async(value, interaction))
             value = await method(**arguments)
             if via == "raw":
                 value = value.parse()
@@ -165,9 +175,10 @@ async def send_async(client: Any, interaction: Interaction, *, via: str = "creat
 
 @contextlib.contextmanager
 def _quiet() -> Generator[None, None, None]:
-    """Let the SDKs' own warnings pass, such as that of a recorded model's retirement."""
+    """Let the SDKs' own warnings pass: of retired models, of Pythons about to be left."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", message="Boto3 will no longer support")
         yield
 
 
@@ -198,6 +209,8 @@ def _method(
     resource = _resource(client, interaction)
     if via == "raw":
         resource = resource.with_raw_response
+    elif via == "streaming":
+        resource = resource.with_streaming_response
     return resource.create, _with_extra_body(_resource(client, interaction).create, arguments)
 
 
