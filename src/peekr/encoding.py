@@ -27,6 +27,11 @@ def dumps(value: Any) -> bytes:
     Runs on the caller's thread of a model call, so the common case is one C call.
     """
     try:
+        return orjson.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    try:
+        # Keys that are not text; asked for only then, because it makes all others slower.
         return orjson.dumps(value, option=_OPTIONS)
     except (TypeError, ValueError, RecursionError):
         plain = _plain(value, 0)
@@ -67,5 +72,5 @@ def _plain(value: Any, depth: int) -> Any:
             return [_plain(item, depth + 1) for item in cast("list[Any]", value)]
     try:
         return _plain(repr(value)[:1000], 0)
-    except Exception:  # noqa: BLE001 - a stranger's __repr__ may raise anything
+    except Exception:
         return f"<{type(value).__name__}>"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from peekr.store.jsonl.write import JsonlSink
-from tests.store.writing import jsonl_numbers, make_record, run
+from tests.store.writing import jsonl_numbers, make_record, run, wait_until
 
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -85,14 +87,43 @@ def test_removed_directory_is_made_again(sink: JsonlSink) -> None:
 
 
 def test_rotated_file_is_left_and_a_new_one_begun(sink: JsonlSink) -> None:
-    sink.write(make_record(1))
-    os.rename(sink.path, sink.path + ".1")
-    sink.write(make_record(2))
-    os.rename(sink.path, sink.path + ".2")
-    Path(sink.path).touch()
-    sink.write(make_record(3))
-    assert [jsonl_numbers(Path(sink.path + end)) for end in (".1", ".2", "")] == [[1], [2], [3]]
+    path, numbers = Path(sink.path), itertools.count()
+    for end in (".1", ".2"):
+        sink.write(make_record(next(numbers)))
+        os.rename(path, f"{path}{end}")
+        if end == ".2":
+            path.touch()
+
+        def is_in_the_new_file() -> bool:
+            sink.write(make_record(next(numbers)))
+            return path.exists() and path.stat().st_size > 0
+
+        wait_until(is_in_the_new_file)
+    parts = [jsonl_numbers(Path(f"{path}{end}")) for end in (".1", ".2", "")]
+    assert all(parts)
+    assert [number for part in parts for number in part] == list(range(next(numbers)))
     assert sink.lost == 0
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+def test_descriptor_that_the_application_closed_is_not_used_any_more(
+    sink: JsonlSink, tmp_path: Path
+) -> None:
+    sink.write(make_record(1))
+    (number,) = [
+        int(fd)
+        for fd in os.listdir("/proc/self/fd")
+        if os.path.realpath(f"/proc/self/fd/{fd}") == sink.path
+    ]
+    os.close(number)
+    with open(tmp_path / "mine", "wb") as mine:
+        assert mine.fileno() == number
+        time.sleep(0.002)  # a sink looks every millisecond
+        sink.write(make_record(2))
+        sink.close()
+        mine.write(b"mine")
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    assert jsonl_numbers(Path(sink.path)) == [1, 2]
 
 
 def test_truncated_file_goes_on_at_its_new_end(sink: JsonlSink) -> None:
@@ -213,7 +244,7 @@ def test_close_gives_the_descriptor_back_and_late_records_are_kept(tmp_path: Pat
     [
         ("file/traces.jsonl", "Not a directory"),
         ("directory", "Is a directory"),
-        ("nul\0byte", "embedded null byte"),
+        ("nul\0byte", "embedded null"),
         ("x" * 300, "File name too long"),
     ],
 )

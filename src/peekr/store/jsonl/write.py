@@ -19,7 +19,10 @@ __all__ = ["JsonlSink"]
 _PREFIX = 96
 """Bytes of a line that tell it from every other line: they hold trace id and span id."""
 
-_UNKNOWN = -2
+_UNKNOWN = -1
+
+_LOOK_S = 0.001
+"""How often the path is looked at, to find out that it leads to another file by now."""
 
 _SETTLED_S = 1.0
 """A last line without its end that is older than this will not be finished by its writer."""
@@ -53,8 +56,9 @@ class JsonlSink:
         self._fd: Optional[int] = None
         self._inode = self._device = -1
         self._end = _UNKNOWN
+        self._looked_at = 0.0
         self._torn = False
-        self._seekable = False
+        self._is_regular = False
         self._closed = False
         _instances.add(self)
         try:
@@ -70,8 +74,8 @@ class JsonlSink:
     def write(self, record: SpanRecord) -> None:
         """Append one record; it is in the file when this returns.
 
-        Runs on the caller's thread: two system calls, three where other processes write to the
-        same file. Never raises for a fault of the file.
+        Runs on the caller's thread: two system calls, and one or two more where other processes
+        write to the file as well. Never raises for a fault of the file.
         """
         line = dumps(record.to_dict()) + b"\n"
         # `close` waits for this list to become empty before it gives the descriptor back, lest a
@@ -79,15 +83,32 @@ class JsonlSink:
         busy = self._busy
         busy.append(None)
         try:
-            self._append(line)
+            now = time.monotonic()
+            if now - self._looked_at > _LOOK_S or self._fd is None or self._torn:
+                fd = self._look(now)
+                if self._torn:
+                    self._put_apart(fd, line)
+                    return
+            else:
+                fd = self._fd
+            written = os.write(fd, line)
+            found = os.fstat(fd)
+            size = found.st_size
+            # The common case: all of it is in, nobody else has written, the file is still there.
+            if size != self._end + written or written != len(line) or not found.st_nlink:
+                self._check(fd, line, written, found)
+            else:
+                self._end = size
             if self._outage.active:
                 self._outage.end()
         except (OSError, ValueError) as error:
+            self._end = _UNKNOWN
+            self._looked_at = 0.0
             self._outage.begin(_reason(error), lost=1)
         finally:
             busy.pop()
-        if self._closed:
-            self._release()
+            if self._closed:
+                self._release()
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Nothing to wait for: every record is in the file when `write` returns."""
@@ -100,33 +121,54 @@ class JsonlSink:
         self._outage.summarise()
         return True
 
-    def _append(self, line: bytes) -> None:
+    def _look(self, now: float) -> int:
+        """The descriptor of the file that is at `path` now, opened anew if that is another one.
+
+        A file that is renamed within `_LOOK_S` gets a line more; nothing is lost by that.
+        """
         fd = self._fd
-        size = -1
+        if fd is not None and not self._is_ours(fd):
+            # Closed by the application, as daemons do: the number is not ours to use or to close.
+            fd = self._fd = None
+        try:
+            found = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            fd = None
+        except OSError:
+            pass  # the process may have given up the right to look there; the file is open
+        else:
+            if found.st_ino != self._inode or found.st_dev != self._device:
+                fd = None
         if fd is None:
             fd = self._open()
-        else:
-            try:
-                found = os.stat(self.path)
-            except (FileNotFoundError, NotADirectoryError):
-                fd = self._open()
-            except OSError:
-                pass  # the process may have given up the right to look there; the file is open
-            else:
-                if found.st_ino == self._inode and found.st_dev == self._device:
-                    size = found.st_size
-                else:
-                    fd = self._open()
-        if self._torn:
-            self._put_apart(fd, line)
-            return
-        written = os.write(fd, line)
+        self._looked_at = now
+        return fd
+
+    def _is_ours(self, fd: int) -> bool:
+        try:
+            found = os.fstat(fd)
+        except OSError:
+            return False
+        return found.st_ino == self._inode and found.st_dev == self._device
+
+    def _check(self, fd: int, line: bytes, written: int, found: os.stat_result) -> None:
+        """See to it that a line is whole and in the file after something unusual.
+
+        Raises:
+            OSError: it is not, and could not be written again.
+        """
         if written != len(line):
             self._torn = True
             self._put_apart(fd, line)
-        elif size == self._end:
-            self._end = size + written  # nobody else has written since our last line
-        elif self._seekable and self._is_glued(fd, line):
+        elif not self._is_regular:
+            pass
+        elif not found.st_nlink:
+            fd = self._open()
+            if self._torn:
+                self._put_apart(fd, line)
+            else:
+                self._check(fd, line, os.write(fd, line), os.fstat(fd))
+        elif self._is_glued(fd, line):
             # A reader skips the broken line, so the record is in the file once.
             self._put_apart(fd, line)
 
@@ -136,11 +178,12 @@ class JsonlSink:
         Raises:
             OSError: it could not be written, or only a part of it.
         """
-        self._end = _UNKNOWN
         lead = b"\n" if self._torn and _ends_within_a_line(fd) else b""
         written = os.write(fd, lead + line)
         if written == len(lead) + len(line):
             self._torn = False
+            if self._outage.active:
+                self._outage.end()
             return
         self._torn = written > len(lead)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -173,10 +216,10 @@ class JsonlSink:
             fd = _open_for_append(self.path)
             try:
                 found = os.fstat(fd)
-                self._seekable = stat.S_ISREG(found.st_mode) and hasattr(os, "pread")
+                self._is_regular = stat.S_ISREG(found.st_mode) and hasattr(os, "pread")
                 # The young end of a line may belong to a write in progress: `_is_glued` finds out.
                 settled = time.time() - found.st_mtime > _SETTLED_S
-                self._torn = self._seekable and settled and _ends_within_a_line(fd)
+                self._torn = self._is_regular and settled and _ends_within_a_line(fd)
             except BaseException:
                 os.close(fd)
                 raise
@@ -199,7 +242,7 @@ class JsonlSink:
             deadline = time.monotonic() + 1.0
             while self._busy and time.monotonic() < deadline:
                 time.sleep(0.0005)
-            if self._busy:
+            if self._busy or not self._is_ours(fd):
                 # A signal handler that interrupted `write` on this thread, or a disk that does not
                 # answer: one descriptor more is better than a line in the wrong file.
                 return
