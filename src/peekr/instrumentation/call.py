@@ -9,8 +9,9 @@ unmodified.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from time import time_ns
+from types import CoroutineType
 from typing import Any, Callable, NamedTuple, Optional, cast
 
 from opentelemetry import context as otel_context
@@ -22,13 +23,23 @@ from peekr.instrumentation import Accumulator, Extractor, Fault, Request, Respon
 from peekr.messages import dump
 from peekr.semconv import otel, own
 
-__all__ = ["Call", "Hook", "Runtime", "drive", "drive_async", "end_open_streams"]
+__all__ = [
+    "Call",
+    "Hook",
+    "Runtime",
+    "drive",
+    "drive_async",
+    "end_open_streams",
+    "is_suppressed",
+]
 
 _ACTIVE_KEY = otel_context.create_key("peekr-model-call")
 # The key that opentelemetry.instrumentation.utils.suppress_instrumentation() sets.
 _SUPPRESS_KEY = "suppress_instrumentation"
 
 _PLAIN_TYPES = frozenset({str, int, float, bool, list, dict, tuple, type(None)})
+# Hoisted: looking up an enumeration's member costs more than the rest of its line.
+_CLIENT = SpanKind.CLIENT
 _open_streams: weakref.WeakSet[Call] = weakref.WeakSet()
 
 
@@ -60,9 +71,13 @@ class Hook(NamedTuple):
         extractor: Reads requests, answers and chunks.
         is_async: The method is awaited. A column of the table because
             `inspect.iscoroutinefunction` is False for some of the SDKs' async methods.
-        deliver: Takes the finished or the streamed result to the caller; see `stream.deliver`.
+        deliver: Takes the finished or the streamed result to the caller; see `stream.deliver`. For
+            a method that is awaited it may be a coroutine function.
         rewrite: Changes the keyword arguments where the user opted in to that; returns the new
             ones and a predicate for chunks to hide from the caller, or None to change nothing.
+        choose: For a method that many kinds of calls share: picks the row that a call belongs to
+            by the instance and the arguments, or None for a call that is not watched. It runs
+            for every call of the method, so it must be cheap, and must not raise.
     """
 
     module: str
@@ -78,6 +93,7 @@ class Hook(NamedTuple):
             [Runtime, Mapping[str, Any]], Optional[tuple[dict[str, Any], Callable[[Any], bool]]]
         ]
     ] = None
+    choose: Optional[Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Optional[Hook]]] = None
 
 
 class Call:
@@ -128,7 +144,7 @@ class Call:
         self.kwargs = kwargs
         self._content: dict[str, Any] = {}
         try:
-            if hook.rewrite is not None:
+            if hook.rewrite is not None and runtime.options:
                 rewritten = hook.rewrite(runtime, kwargs)
                 if rewritten is not None:
                     self.kwargs, self.hidden = rewritten
@@ -154,7 +170,7 @@ class Call:
                 attributes[otel.SERVER_PORT] = port
         self._start_ns = time_ns()
         self._span = runtime.tracer.start_span(
-            name, kind=SpanKind.CLIENT, attributes=attributes, start_time=self._start_ns
+            name, kind=_CLIENT, attributes=attributes, start_time=self._start_ns
         )
         self.recording = self._span.is_recording()
         if self.recording:
@@ -177,22 +193,19 @@ class Call:
         Returns:
             The arguments to read now, in which such an iterator is an empty list.
         """
-        one_shot = [
-            key
-            for key, value in self.kwargs.items()
-            if type(value) not in _PLAIN_TYPES and hasattr(value, "__next__")
-        ]
-        if not one_shot:
-            return self.kwargs
-        sent = dict(self.kwargs)
-        readable = dict(self.kwargs)
-        self._late = {}
-        for key in one_shot:
+        kwargs = self.kwargs
+        readable = kwargs
+        for key, value in kwargs.items():
+            if type(value) in _PLAIN_TYPES or not hasattr(value, "__next__"):
+                continue
+            if self._late is None:
+                self._late = {}
+                self.kwargs = dict(kwargs)
+                readable = dict(kwargs)
             passed: list[Any] = []
-            sent[key] = _keeping(sent[key], passed)
-            readable[key] = []
+            self.kwargs[key] = _keeping(value, passed)
             self._late[key] = passed
-        self.kwargs = sent
+            readable[key] = []
         return readable
 
     def _read_request(self, request: Request) -> None:
@@ -305,6 +318,8 @@ class Call:
             content[otel.ERROR_TYPE] = fault.type
             if fault.status_code is not None:
                 content[otel.HTTP_RESPONSE_STATUS_CODE] = fault.status_code
+            if fault.code:
+                content[own.PEEKR_ERROR_CODE] = fault.code
         if content:
             span.set_attributes(content)
         if fault is not None:
@@ -409,7 +424,10 @@ async def drive_async(
     finally:
         if token is not None:
             otel_context.detach(token)
-    return _deliver(call, result)
+    delivered = _deliver(call, result)
+    if type(delivered) is CoroutineType:
+        return await _deliver_later(call, result, cast("Any", delivered))
+    return delivered
 
 
 def end_open_streams() -> None:
@@ -429,6 +447,25 @@ def _deliver(call: Call, result: Any) -> Any:
         finally:
             call.abandon(_Nothing())
         return result
+
+
+async def _deliver_later(call: Call, result: Any, delivering: Awaitable[Any]) -> Any:
+    try:
+        return await delivering
+    except Exception:
+        try:
+            faults.report(f"delivering a result of {call.hook.record}")
+        finally:
+            call.abandon(_Nothing())
+        return result
+    except BaseException as error:
+        call.fail(error)
+        raise
+
+
+def is_suppressed() -> bool:
+    """Whether the application has turned instrumentation off for what runs here."""
+    return bool(otel_context.get_current().get(_SUPPRESS_KEY))
 
 
 def _is_off(hook: Hook) -> bool:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Collection
-from typing import Any, Callable, Optional, cast
+from typing import Any, Callable, NamedTuple, Optional, Union, cast
 
 import wrapt
 from opentelemetry import trace as otel_trace
@@ -18,12 +18,27 @@ from peekr import faults
 from peekr._version import __version__
 from peekr.instrumentation.call import Hook, Runtime, drive, drive_async
 
-__all__ = ["SCHEMA_URL", "ProviderInstrumentor"]
+__all__ = ["SCHEMA_URL", "ProviderInstrumentor", "Replacement"]
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.42.0"
 """The release of the conventions that the spans follow."""
 
 _logger = logging.getLogger("peekr.instrumentation")
+
+
+class Replacement(NamedTuple):
+    """A function of an SDK that is no model call itself, and what takes its place.
+
+    Attributes:
+        module: The module that defines it, by its full name.
+        target: `function` or `Class.method`.
+        replace: Makes the new function from the original and a function that gives the active
+            runtime, None while nobody watches; it must then do what the original does.
+    """
+
+    module: str
+    target: str
+    replace: Callable[[Callable[[], Optional[Runtime]], Callable[..., Any]], Callable[..., Any]]
 
 
 class ProviderInstrumentor(BaseInstrumentor):
@@ -37,11 +52,13 @@ class ProviderInstrumentor(BaseInstrumentor):
         name: The provider's short name, as in the entry point: `openai`.
         dependencies: The SDK's distribution and the versions that are supported.
         hooks: The table.
+        replacements: Functions to watch that are no model calls, such as those that run tools.
     """
 
     name: str = ""
     dependencies: tuple[str, ...] = ()
     hooks: tuple[Hook, ...] = ()
+    replacements: tuple[Replacement, ...] = ()
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """The distributions that the SDK's hooks are written for."""
@@ -55,7 +72,7 @@ class ProviderInstrumentor(BaseInstrumentor):
                 `max_chars` (None), and the provider's own options.
         """
         self.configure(**kwargs)
-        for hook in self.hooks:
+        for hook in (*self.hooks, *self.replacements):
             _Patch.of(self, hook).expect()
 
     def configure(self, **kwargs: Any) -> None:
@@ -75,14 +92,14 @@ class ProviderInstrumentor(BaseInstrumentor):
         """Stop watching and put the SDK's own methods back."""
         del kwargs
         self.runtime = None
-        for hook in self.hooks:
+        for hook in (*self.hooks, *self.replacements):
             _Patch.of(self, hook).remove()
 
 
 class _Patch:
     """One hook on one SDK: waits for the module, replaces the method, restores it."""
 
-    def __init__(self, owner: ProviderInstrumentor, hook: Hook) -> None:
+    def __init__(self, owner: ProviderInstrumentor, hook: Union[Hook, Replacement]) -> None:
         self._owner = owner
         self._hook = hook
         self._expected = False
@@ -91,7 +108,7 @@ class _Patch:
         self._shim: Any = None
 
     @classmethod
-    def of(cls, owner: ProviderInstrumentor, hook: Hook) -> _Patch:
+    def of(cls, owner: ProviderInstrumentor, hook: Union[Hook, Replacement]) -> _Patch:
         key = (hook.module, hook.target)
         patch = _patches.get(key)
         if patch is None:
@@ -141,7 +158,11 @@ class _Patch:
         if original is None:
             return False
         self._original = original
-        self._shim = _shim(self._owner, self._hook, original)
+        owner, hook = self._owner, self._hook
+        if isinstance(hook, Hook):
+            self._shim = _shim(owner, hook, original)
+        else:
+            self._shim = hook.replace(lambda: owner.runtime, original)
         return True
 
     def _put(self) -> None:
@@ -158,15 +179,17 @@ def _shim(owner: ProviderInstrumentor, hook: Hook, original: Callable[..., Any])
     Plain, not a proxy: signatures, copies, subclasses and mocks see what they saw before.
     """
     target = original if inspect.isfunction(original) else _bound(original)
+    choose = hook.choose
 
     if not hook.is_async:
 
         @functools.wraps(original)
         def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             runtime = owner.runtime
-            if runtime is None:
+            row = hook if choose is None else choose(self, args, kwargs)
+            if runtime is None or row is None:
                 return target(self, *args, **kwargs)
-            return drive(runtime, hook, target, self, args, kwargs)
+            return drive(runtime, row, target, self, args, kwargs)
 
         return call
 
@@ -175,18 +198,20 @@ def _shim(owner: ProviderInstrumentor, hook: Hook, original: Callable[..., Any])
         @functools.wraps(original)
         async def acall(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             runtime = owner.runtime
-            if runtime is None:
+            row = hook if choose is None else choose(self, args, kwargs)
+            if runtime is None or row is None:
                 return await target(self, *args, **kwargs)
-            return await drive_async(runtime, hook, target, self, args, kwargs)
+            return await drive_async(runtime, row, target, self, args, kwargs)
 
         return acall
 
     @functools.wraps(original)
     def awaited(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         runtime = owner.runtime
-        if runtime is None:
+        row = hook if choose is None else choose(self, args, kwargs)
+        if runtime is None or row is None:
             return target(self, *args, **kwargs)
-        return drive_async(runtime, hook, target, self, args, kwargs)
+        return drive_async(runtime, row, target, self, args, kwargs)
 
     return awaited
 

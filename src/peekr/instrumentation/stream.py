@@ -9,9 +9,11 @@ thread or task.
 from __future__ import annotations
 
 import asyncio
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, cast
 
 import wrapt
+from opentelemetry import context as otel_context
 
 from peekr import faults
 from peekr.instrumentation import Accumulator
@@ -29,22 +31,32 @@ if TYPE_CHECKING:
 else:
     _ObjectProxy = wrapt.ObjectProxy
 
-__all__ = ["AsyncStreamProxy", "StreamProxy", "deliver"]
+__all__ = [
+    "AsyncIterableProxy",
+    "AsyncStreamProxy",
+    "GeneratorProxy",
+    "IterableProxy",
+    "StreamProxy",
+    "deliver",
+]
 
 
 def deliver(call: Call, result: Any) -> Any:
     """Hand a result to the caller: as it is when it is whole, behind a proxy when it streams."""
-    kind = cast("type[Any]", type(result))
-    if hasattr(kind, "__anext__"):
-        return AsyncStreamProxy(result, call)
-    if hasattr(kind, "__next__"):
-        return StreamProxy(result, call)
+    if call.request.stream:
+        kind = cast("type[Any]", type(result))
+        if hasattr(kind, "__anext__"):
+            return AsyncStreamProxy(result, call)
+        if kind is GeneratorType:
+            return GeneratorProxy(result, call)
+        if hasattr(kind, "__next__"):
+            return StreamProxy(result, call)
     call.succeed(result)
     return result
 
 
 class _Proxy(_ObjectProxy):
-    """What both proxies share: the call, its accumulator, and the SDK's HTTP response."""
+    """What all proxies share: the call, its accumulator, and the SDK's HTTP response."""
 
     def __init__(self, wrapped: Any, call: Call) -> None:
         super().__init__(wrapped)
@@ -122,6 +134,52 @@ class StreamProxy(_Proxy):
             self._self_left()
 
 
+class GeneratorProxy(StreamProxy):
+    """A generator of the SDK, which sends its request when it is asked for the first chunk."""
+
+    def __init__(self, wrapped: Any, call: Call) -> None:
+        super().__init__(wrapped, call)
+        self._self_begun = False
+
+    def __next__(self) -> Any:
+        if self._self_begun:
+            return super().__next__()
+        self._self_begun = True
+        # Attached for this one step, in one thread: the SDK's own work belongs below the span.
+        token = otel_context.attach(self._self_call.context())
+        try:
+            return super().__next__()
+        finally:
+            otel_context.detach(token)
+
+    def send(self, value: Any) -> Any:
+        """Go on with a value for the generator."""
+        if value is None:
+            return next(self)
+        return self._self_next(_Sending(self.__wrapped__, value))
+
+    def throw(self, *error: Any) -> Any:
+        """Raise the caller's exception in the generator, which leaves the stream unless caught."""
+        try:
+            chunk = self.__wrapped__.throw(*error)
+        except BaseException:
+            self._self_left()
+            raise
+        self._self_take(chunk)
+        return chunk
+
+
+class _Sending:
+    """The one step of a generator that takes a value."""
+
+    def __init__(self, generator: Any, value: Any) -> None:
+        self._generator = generator
+        self._value = value
+
+    def __next__(self) -> Any:
+        return self._generator.send(self._value)
+
+
 class AsyncStreamProxy(_Proxy):
     """An asynchronous stream."""
 
@@ -168,6 +226,62 @@ class AsyncStreamProxy(_Proxy):
             return await self.__wrapped__.aclose()
         finally:
             self._self_left()
+
+
+class IterableProxy(StreamProxy):
+    """A synchronous stream that is no iterator but makes them, each going on from the last one.
+
+    So leaving a loop early does not end the call: closing or dropping the stream does.
+    """
+
+    def __iter__(self) -> Any:
+        return _Iterator(iter(self.__wrapped__), self)
+
+
+class AsyncIterableProxy(AsyncStreamProxy):
+    """An asynchronous stream that is no iterator but makes them; see `IterableProxy`."""
+
+    def __aiter__(self) -> Any:
+        return _AsyncIterator(self.__wrapped__.__aiter__(), self)
+
+    def close(self) -> Any:
+        """Close the SDK's stream and end the span; awaited or not, as the SDK has it."""
+        try:
+            return self.__wrapped__.close()
+        finally:
+            self._self_left()
+
+
+class _Iterator(StreamProxy):
+    """An iterator of a stream; it keeps the stream alive, and its own end is not the stream's."""
+
+    def __init__(self, wrapped: Any, stream: _Proxy) -> None:
+        _ObjectProxy.__init__(self, wrapped)
+        self._self_call = stream._self_call
+        self._self_accumulator = stream._self_accumulator
+        self._self_stream = stream
+
+    def close(self) -> Any:
+        return self.__wrapped__.close()
+
+    def __del__(self) -> None:
+        pass
+
+
+class _AsyncIterator(AsyncStreamProxy):
+    """An asynchronous iterator of a stream; see `_Iterator`."""
+
+    def __init__(self, wrapped: Any, stream: _Proxy) -> None:
+        _ObjectProxy.__init__(self, wrapped)
+        self._self_call = stream._self_call
+        self._self_accumulator = stream._self_accumulator
+        self._self_stream = stream
+
+    async def aclose(self) -> Any:
+        return await self.__wrapped__.aclose()
+
+    def __del__(self) -> None:
+        pass
 
 
 class _ResponseProxy(_ObjectProxy):
