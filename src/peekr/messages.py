@@ -202,8 +202,21 @@ def _shortened(value: Any, per_string: int, per_list: Optional[int]) -> Any:
 
 
 def to_record(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """The conventions' messages in the record's form."""
-    return [_to_record(entry) for entry in messages]
+    """The conventions' messages in the record's form.
+
+    Runs on the caller's thread, where a message that is one text is the common case.
+    """
+    made: list[dict[str, Any]] = []
+    for entry in messages:
+        if len(entry) == 2:
+            parts = entry["parts"]
+            if len(parts) == 1:
+                only = parts[0]
+                if len(only) == 2 and only.get("type") == "text":
+                    made.append({"role": entry["role"], "content": only["content"]})
+                    continue
+        made.append(_to_record(entry))
+    return made
 
 
 def from_record(messages: Sequence[dict[str, Any]]) -> list[Message]:

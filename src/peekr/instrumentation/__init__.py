@@ -104,11 +104,14 @@ class Fault(NamedTuple):
         type: A low-cardinality name: the exception's class or the provider's error code.
         message: The provider's words; they may quote content.
         status_code: The HTTP status, where there was one.
+        code: The provider's own name of the kind of failure, where it is not `type` already:
+            `model_not_found`, `insufficient_quota`.
     """
 
     type: str
     message: str
     status_code: Optional[int] = None
+    code: Optional[str] = None
 
 
 class Response:

@@ -24,7 +24,8 @@ _RAW_HEADER = "x-stainless-raw-response"
 
 def deliver(call: Call, result: Any) -> Any:
     """Hand a result of a Stainless SDK to the caller; see `stream.deliver` for parsed ones."""
-    if not _asked_raw(call.kwargs.get("extra_headers")):
+    headers = call.kwargs.get("extra_headers")
+    if headers is None or not _asked_raw(headers):
         return deliver_parsed(call, result)
     http_response = getattr(result, "http_response", None)
     if http_response is None:

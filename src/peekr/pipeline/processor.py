@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Callable, Optional
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SynchronousMultiSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from peekr import faults
 from peekr.context import NO_SCOPE, current_scope
@@ -32,6 +32,8 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
 
     def __init__(self) -> None:
         super().__init__()
+        # As the base keeps them, at hand for the path that every span takes.
+        self._behind: tuple[SpanProcessor, ...] = ()
         self.pipeline: Optional[SpanStage] = None
         self.defaults: Mapping[str, str] = {}
         self.flush: Optional[Callable[[float], bool]] = None
@@ -44,7 +46,8 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
                 span.set_attributes({**self.defaults, **scope.attributes()})
             elif self.defaults:
                 span.set_attributes(self.defaults)
-        super().on_start(span, parent_context)
+        for processor in self._behind:
+            processor.on_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand a finished span to the pipeline, then to the processors behind."""
@@ -54,7 +57,17 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
                 pipeline(span)
             except Exception:
                 faults.report("processing a finished span")
-        super().on_end(span)
+        for processor in self._behind:
+            processor.on_end(span)
+
+    def _on_ending(self, span: Span) -> None:
+        for processor in self._behind:
+            processor._on_ending(span)  # pyright: ignore[reportPrivateUsage] - the SDK's own hook
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Put a processor behind this one."""
+        super().add_span_processor(span_processor)
+        self._behind = (*self._behind, span_processor)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Wait until the stores have all that ended before, and those behind likewise."""

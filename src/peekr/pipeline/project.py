@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import SpanContext, StatusCode
 
 from peekr.encoding import loads
-from peekr.messages import Message, to_record
+from peekr.messages import to_record
 from peekr.record import SpanRecord
 from peekr.semconv import otel, own
 
@@ -41,6 +41,9 @@ _IN_AND_OUT = ((own.PEEKR_INPUT, "input"), (own.PEEKR_OUTPUT, "output"))
 _STRUCTURED = (otel.GEN_AI_TOOL_DEFINITIONS, own.PEEKR_REQUEST_PARAMETERS)
 # Operations whose single input is a bare text rather than a conversation.
 _BARE_TEXT = ("embeddings", "text_completion")
+
+# Hoisted: looking up an enumeration's member is slow.
+_ERROR = StatusCode.ERROR
 
 SYSTEM_COUNT = "system_instructions"
 """Attribute of the record: how many of the leading messages were given apart from the others."""
@@ -81,7 +84,7 @@ def project(
         if key in source:
             attributes[plain] = _value(take(key))
     status = "ok"
-    if span.status.status_code is StatusCode.ERROR:
+    if span.status.status_code is _ERROR:
         status = "error"
         attributes["error"] = _error(span, source)
     events = span.events
@@ -152,35 +155,33 @@ def _input(source: dict[str, Any], attributes: dict[str, Any], bare: bool) -> No
 
 
 def _output(raw: Any, attributes: dict[str, Any]) -> None:
-    messages = _value(raw)
+    messages: Any = _value(raw)
     if not _are_messages(messages):
         attributes["output"] = messages
         return
     reasons = attributes.get("finish_reasons") or ()
+    calls: list[dict[str, Any]] = []
     for index, entry in enumerate(messages):
         # The reason stands in finish_reasons already, in the order of the messages.
         reason = entry.get("finish_reason")
-        if reason == (reasons[index] if index < len(reasons) else ""):
+        if reason is not None and reason == (reasons[index] if index < len(reasons) else ""):
             del entry["finish_reason"]
+        for part in entry.get("parts") or ():
+            if part.get("type") == "tool_call":
+                calls.append(
+                    {
+                        "id": part.get("id"),
+                        "name": part.get("name"),
+                        "arguments": part.get("arguments"),
+                    }
+                )
     made = to_record(messages)
-    calls = [call for entry in messages for call in _tool_calls(entry)]
     if calls:
         attributes["tool_calls"] = calls
-    if len(made) == 1 and isinstance(made[0]["content"], str) and set(made[0]) == _TEXT_ALONE:
+    if len(made) == 1 and len(made[0]) == 2 and isinstance(made[0]["content"], str):
         attributes["output"] = made[0]["content"]
     else:
         attributes["output"] = made
-
-
-_TEXT_ALONE = {"role", "content"}
-
-
-def _tool_calls(entry: Message) -> list[dict[str, Any]]:
-    return [
-        {"id": part.get("id"), "name": part.get("name"), "arguments": part.get("arguments")}
-        for part in entry.get("parts") or ()
-        if part.get("type") == "tool_call"
-    ]
 
 
 def _are_messages(value: Any) -> bool:
