@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -237,3 +239,38 @@ def test_process_that_may_not_start_threads_stores_all_the_same(kind: str, tmp_p
     done = run(code, kind, tmp_path / "traces")
     assert done.returncode == -signal.SIGKILL
     assert NUMBERS[kind](tmp_path / "traces") == [0, 1, 2, 3, 4]
+
+
+@kinds
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users")
+def test_read_only_directory_costs_records_until_it_can_be_written(
+    kind: str, tmp_path: Path
+) -> None:
+    code = """
+    folder = Path(sys.argv[3])
+    sink.write(make_record(0))
+    sink.close()  # imports whatever another user could not
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, -1)  # nothing is read-only to root
+        os.seteuid(65534)
+    os.chmod(folder, 0o555)
+    sink = SINKS[kind](folder / "traces")
+    for n in range(10):
+        sink.write(make_record(n))
+    assert sink.flush()
+    assert sink.lost == 10, sink.lost
+    os.chmod(folder, 0o755)
+    for n in range(10, 20):
+        sink.write(make_record(n))
+    assert sink.close()
+    assert sink.lost == 10, sink.lost
+    """
+    # Not in `tmp_path`, whose parents are closed to others.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "traces"
+        done = run(code, kind, tmp_path / "traces", folder)
+        assert done.returncode == 0, done.stderr
+        first, last = done.stderr.splitlines()
+        assert first.startswith(f"cannot write traces to {path}: ")
+        assert last == f"writing traces to {path} again; 10 records were lost"
+        assert NUMBERS[kind](path) == list(range(10, 20))

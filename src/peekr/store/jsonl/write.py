@@ -10,6 +10,8 @@ import time
 import weakref
 from typing import Optional
 
+import orjson
+
 from peekr.encoding import dumps
 from peekr.record import SpanRecord
 from peekr.store.outage import Outage
@@ -18,6 +20,8 @@ __all__ = ["JsonlSink"]
 
 _PREFIX = 96
 """Bytes of a line that tell it from every other line: they hold trace id and span id."""
+
+_dumps, _NEWLINE = orjson.dumps, orjson.OPT_APPEND_NEWLINE
 
 _UNKNOWN = -1
 
@@ -77,7 +81,10 @@ class JsonlSink:
         Runs on the caller's thread: two system calls, and one or two more where other processes
         write to the file as well. Never raises for a fault of the file.
         """
-        line = dumps(record.to_dict()) + b"\n"
+        try:
+            line = _dumps(record, option=_NEWLINE)  # a dataclass, as `to_dict` would have it
+        except (TypeError, ValueError, RecursionError):
+            line = dumps(record.to_dict()) + b"\n"
         # `close` waits for this list to become empty before it gives the descriptor back, lest a
         # line go to whatever the application opens under the same number. Both are atomic.
         busy = self._busy
