@@ -156,7 +156,16 @@ class GeneratorProxy(StreamProxy):
         """Go on with a value for the generator."""
         if value is None:
             return next(self)
-        return self._self_next(_Sending(self.__wrapped__, value))
+        try:
+            chunk = self.__wrapped__.send(value)
+        except StopIteration:
+            self._self_call.finish(self._self_accumulator)
+            raise
+        except BaseException as error:
+            self._self_call.fail(error, self._self_accumulator)
+            raise
+        self._self_take(chunk)
+        return chunk
 
     def throw(self, *error: Any) -> Any:
         """Raise the caller's exception in the generator, which leaves the stream unless caught."""
@@ -167,17 +176,6 @@ class GeneratorProxy(StreamProxy):
             raise
         self._self_take(chunk)
         return chunk
-
-
-class _Sending:
-    """The one step of a generator that takes a value."""
-
-    def __init__(self, generator: Any, value: Any) -> None:
-        self._generator = generator
-        self._value = value
-
-    def __next__(self) -> Any:
-        return self._generator.send(self._value)
 
 
 class AsyncStreamProxy(_Proxy):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from peekr.instrumentation import Extractor
 from peekr.instrumentation.call import Hook
 from peekr.instrumentation.google_genai.embeddings import EmbeddingsExtractor
+from peekr.instrumentation.google_genai.functions import replacements
 from peekr.instrumentation.google_genai.generate import GenerateExtractor
 from peekr.instrumentation.hooks import ProviderInstrumentor
 from peekr.instrumentation.stream import deliver
@@ -50,3 +51,4 @@ class GoogleGenAIInstrumentor(ProviderInstrumentor):
     name = "google_genai"
     dependencies = ("google-genai >= 1.0",)
     hooks = _hooks()
+    replacements = replacements()
