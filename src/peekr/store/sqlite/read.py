@@ -15,13 +15,14 @@ from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
 from peekr.store.query import Problems, Query, Selection, Trace, select_from
-from peekr.store.sqlite.readonly import connect, explain, expressions, record_of
+from peekr.store.sqlite.readonly import DAMAGE, connect, explain, expressions, record_of
 from peekr.store.sqlite.schema import table_columns
 from peekr.store.sqlite.tail import SqliteTail
 
 __all__ = ["SqliteReader"]
 
 _MAX_LOOKUPS = 200_000
+_MAX_MISSES = 5_000
 _REQUIRED = frozenset({"trace_id", "span_id"})
 
 
@@ -35,11 +36,11 @@ class SqliteReader:
         self._copy: Optional[tempfile.TemporaryDirectory[str]] = None
         try:
             self._connection, self._copy = connect(path)
-        except (sqlite3.Error, OSError) as error:
+        except (*DAMAGE, sqlite3.Error, OSError) as error:
             raise UnreadableFileError(f"{clean(path)}: {explain(error)}") from None
         try:
             present = table_columns(self._connection)
-        except sqlite3.Error as error:
+        except (*DAMAGE, sqlite3.Error) as error:
             self.close()
             raise UnreadableFileError(f"{clean(path)}: {explain(error)}") from None
         if not present >= _REQUIRED:
@@ -62,7 +63,7 @@ class SqliteReader:
         self._restart()
         try:
             return self._select_by_sql(query)
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             self._require_damage(error)
         self._restart()
         return self._select_salvaged(query)
@@ -77,7 +78,7 @@ class SqliteReader:
                 last = row[-1]
                 if record is not None:
                     yield record
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             self._require_damage(error)
             yield from self._salvaged(after=last)
         self._require_something()
@@ -145,7 +146,7 @@ class SqliteReader:
                 if query.matches(trace.spans):
                     yield trace
                 done += 1
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             self._require_damage(error)
             shown = set(trace_ids[:done])
             for trace in self._select_salvaged(query).traces:
@@ -236,10 +237,14 @@ class SqliteReader:
                 stopped = end.value
                 break
         if stopped is not None:
+            misses = 0
             for rowid in self._rowids_between(front, stopped):
                 record = self._lookup(rowid)
                 if record is not None:
                     yield record
+                misses = misses + 1 if record is None else 0
+                if misses > _MAX_MISSES:
+                    break
         back.reverse()
         yield from back
 
@@ -260,7 +265,7 @@ class SqliteReader:
                 record = self._record(row)
                 if record is not None:
                     yield record
-        except sqlite3.DatabaseError:
+        except DAMAGE:
             return last
         return None
 
@@ -270,7 +275,7 @@ class SqliteReader:
         statement = "SELECT rowid FROM spans WHERE +rowid > ? AND +rowid < ?"
         try:
             return sorted(row[0] for row in self._connection.execute(statement, (low, high)))
-        except sqlite3.DatabaseError:
+        except DAMAGE:
             self.problems.notes.append("how many rows are lost is not known")
             return range(low + 1, min(high, low + _MAX_LOOKUPS))
 
@@ -279,16 +284,16 @@ class SqliteReader:
             row = self._connection.execute(
                 f"{self._select} NOT INDEXED WHERE rowid = ?", (rowid,)
             ).fetchone()
-        except sqlite3.DatabaseError:
+        except DAMAGE:
             if len(self.problems.notes) == 1:
                 self.problems.add(f"row {rowid}", "damaged")
             return None
         return None if row is None else self._record(row)
 
-    def _require_damage(self, error: sqlite3.DatabaseError) -> None:
+    def _require_damage(self, error: Exception) -> None:
         """Raise the error in the form for people, unless salvaging rows may help."""
-        name = type(error)
-        if name is sqlite3.DatabaseError or "malformed" in str(error) or "corrupt" in str(error):
+        kind = type(error)
+        if kind in DAMAGE or "malformed" in str(error) or "corrupt" in str(error):
             return
         if "I/O" in str(error) or "no such function" in str(error):
             return

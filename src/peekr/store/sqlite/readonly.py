@@ -15,7 +15,10 @@ from peekr.plaintext import clean
 from peekr.record import SpanRecord
 from peekr.store.sqlite.schema import COLUMNS
 
-__all__ = ["connect", "explain", "expressions", "record_of"]
+__all__ = ["DAMAGE", "connect", "explain", "expressions", "record_of"]
+
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What a statement raises on a damaged file; the second where SQLite's own message is damaged."""
 
 _BUSY_S = 5.0
 _WAL_VERSION = 2

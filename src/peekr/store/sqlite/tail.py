@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any, Optional
 
 from peekr.record import SpanRecord
-from peekr.store.sqlite.readonly import connect, expressions, record_of
+from peekr.store.sqlite.readonly import DAMAGE, connect, expressions, record_of
 from peekr.store.sqlite.schema import table_columns
 
 __all__ = ["SqliteTail"]
@@ -27,15 +27,18 @@ class SqliteTail:
         self._identity: Optional[tuple[int, int]] = None
         self._seen: object = None
         self._last = 0
-        self._poll(wanted=False)
+        self._has_begun = False
+        self.poll()
 
     def poll(self) -> list[SpanRecord]:
         """The rows added since the last call, in their order."""
         try:
-            return self._poll(wanted=True)
-        except (sqlite3.Error, OSError):
+            rows = self._poll(wanted=self._has_begun)
+        except (*DAMAGE, sqlite3.Error, OSError):
             self._seen = None
             return []  # gone, locked or half written for the moment: the next poll tries again
+        self._has_begun = True
+        return rows
 
     def close(self) -> None:
         """Nothing is kept open between two looks."""
