@@ -207,9 +207,15 @@ def text_of(content: Any) -> Optional[str]:
 
 
 def fault(error: BaseException) -> Optional[Fault]:
-    """An exception of the SDK: its class, its words, the HTTP status."""
+    """An exception of the SDK: its class, its words, the HTTP status, the API's code."""
+    if not hasattr(error, "body"):
+        return None  # none of the SDK's: the caller's own, or Python's
     status = getattr(error, "status_code", None)
-    if not isinstance(status, int):
-        return None
+    code = getattr(error, "code", None) or getattr(error, "type", None)
     name = type(error).__qualname__
-    return Fault(name, str(error) or name, status)
+    return Fault(
+        name,
+        str(error) or name,
+        status if isinstance(status, int) else None,
+        str(code) if isinstance(code, (str, int)) else None,
+    )
