@@ -142,9 +142,11 @@ def test_openai_chat_streams_tool_calls_in_pieces(openai_call: OpenAICalls):
 
 def test_openai_chat_follows_a_json_schema(openai_call: OpenAICalls):
     pydantic = pytest.importorskip("pydantic")
+    now = hasattr(pytest.importorskip("openai.resources.chat").Completions, "parse")
+    parse = "chat.completions.parse" if now else "beta.chat.completions.parse"  # before 1.92
     verdict = pydantic.create_model("Verdict", score=(float, ...), reasons=(List[str], ...))
     reply = openai_call(
-        "chat.completions.parse",
+        parse,
         model="gpt-4o",
         messages=user("Say good"),
         response_format=verdict,
