@@ -78,6 +78,12 @@ class Hook(NamedTuple):
         choose: For a method that many kinds of calls share: picks the row that a call belongs to
             by the instance and the arguments, or None for a call that is not watched. It runs
             for every call of the method, so it must be cheap, and must not raise.
+        body: For a method that takes its request in one argument: finds that mapping in the
+            arguments. None where the keyword arguments are the request.
+        hush: For an SDK that traces itself: keeps it from tracing this call, which is recorded
+            here, and from telling its span to the provider. It is given the instance and the
+            arguments, changes only what belongs to this one call, and runs for unsampled calls
+            too; the call's span is current.
     """
 
     module: str
@@ -94,6 +100,8 @@ class Hook(NamedTuple):
         ]
     ] = None
     choose: Optional[Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Optional[Hook]]] = None
+    body: Optional[Callable[[tuple[Any, ...], Mapping[str, Any]], dict[str, Any]]] = None
+    hush: Optional[Callable[[Any, tuple[Any, ...], Mapping[str, Any]], None]] = None
 
 
 class Call:
@@ -138,7 +146,7 @@ class Call:
         self.hidden: Optional[Callable[[Any], bool]] = None
         self._runtime = runtime
         self.first_chunk_ns = 0
-        self._late: Optional[dict[str, list[Any]]] = None
+        self._late: Optional[dict[str, Any]] = None
         # pop() is atomic: whichever of close, exhaustion and collection comes first ends the span.
         self._once = [True]
         self.kwargs = kwargs
@@ -148,8 +156,8 @@ class Call:
                 rewritten = hook.rewrite(runtime, kwargs)
                 if rewritten is not None:
                     self.kwargs, self.hidden = rewritten
-            seen = self._hold_iterators()
-            request = hook.extractor.request(instance, args, seen)
+            body = self.kwargs if hook.body is None else hook.body(args, kwargs)
+            request = hook.extractor.request(instance, args, self._hold_iterators(body))
         except Exception:
             faults.report(f"reading a request of {hook.record}")
             request = Request()
@@ -187,25 +195,25 @@ class Call:
         current = otel_context.set_value(_ACTIVE_KEY, self.hook.provider)
         return otel_trace.set_span_in_context(self._span, current)
 
-    def _hold_iterators(self) -> Mapping[str, Any]:
+    def _hold_iterators(self, body: dict[str, Any]) -> Mapping[str, Any]:
         """Let one-shot iterators reach the SDK untouched, and keep what passes through them.
+
+        Args:
+            body: The arguments of this one call; an iterator in it is replaced by one that passes
+                its items on.
 
         Returns:
             The arguments to read now, in which such an iterator is an empty list.
         """
-        kwargs = self.kwargs
-        readable = kwargs
-        for key, value in kwargs.items():
+        readable = body
+        for key, value in body.items():
             if type(value) in _PLAIN_TYPES or not hasattr(value, "__next__"):
                 continue
             if self._late is None:
-                self._late = {}
-                self.kwargs = dict(kwargs)
-                readable = dict(kwargs)
+                self._late = readable = dict(body)
             passed: list[Any] = []
-            self.kwargs[key] = _keeping(value, passed)
-            self._late[key] = passed
-            readable[key] = []
+            body[key] = _keeping(value, passed)
+            readable[key] = passed
         return readable
 
     def _read_request(self, request: Request) -> None:
@@ -233,6 +241,19 @@ class Call:
         _open_streams.add(self)
         return self.hook.extractor.accumulator()
 
+    def note(self, name: str, value: Any) -> None:
+        """Put a fact on the span that neither the request nor the answer's body says."""
+        self._content[name] = value
+
+    def hush(self, args: tuple[Any, ...]) -> None:
+        """Keep the SDK from tracing the call itself; see `Hook.hush`."""
+        hush = self.hook.hush
+        if hush is not None:
+            try:
+                hush(self.instance, args, self.kwargs)
+            except Exception:
+                faults.report(f"silencing the SDK's own tracing of {self.hook.record}")
+
     def chunk_arrived(self) -> None:
         """Take the time of the first chunk."""
         if self.first_chunk_ns == 0:
@@ -257,6 +278,9 @@ class Call:
             return
         try:
             response = _arrived(accumulator)
+            request_id = getattr(error, "request_id", None)
+            if isinstance(request_id, str):
+                self._content[own.PEEKR_REQUEST_ID] = request_id
             fault = self.hook.extractor.fault(error) or _describe(error)
             self._end(response, fault=fault, error=error)
         except Exception:
@@ -356,8 +380,7 @@ class Call:
             content[otel.GEN_AI_OUTPUT_MESSAGES] = dump(response.output, self._runtime.max_chars)
 
     def _read_late(self) -> None:
-        passed = {**self.kwargs, **cast("dict[str, Any]", self._late)}
-        self._read_request(self.hook.extractor.request(self.instance, (), passed))
+        self._read_request(self.hook.extractor.request(self.instance, (), self._late or {}))
 
 
 # In the order of Usage's fields.
@@ -388,6 +411,7 @@ def drive(
     call = Call(runtime, hook, instance, args, kwargs)
     token = otel_context.attach(call.context())
     try:
+        call.hush(args)
         result = original(instance, *args, **call.kwargs)
     except BaseException as error:
         call.fail(error)
@@ -411,6 +435,7 @@ async def drive_async(
     call = Call(runtime, hook, instance, args, kwargs)
     token = otel_context.attach(call.context())
     try:
+        call.hush(args)
         result = await original(instance, *args, **call.kwargs)
     except GeneratorExit:
         # The coroutine was dropped or closed, perhaps in another context, where a token of this

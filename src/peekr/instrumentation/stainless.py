@@ -7,6 +7,8 @@ methods, on that one instance, pass the bytes on as they come and keep a copy un
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Callable, Optional, cast
@@ -16,25 +18,47 @@ from peekr.encoding import loads
 from peekr.instrumentation import Accumulator
 from peekr.instrumentation.call import Call
 from peekr.instrumentation.stream import deliver as deliver_parsed
+from peekr.semconv import own
 
-__all__ = ["deliver"]
+__all__ = ["deliver", "deliver_raw"]
 
 _RAW_HEADER = "x-stainless-raw-response"
+_REQUEST_ID_HEADERS = ("request-id", "x-request-id", "x-amzn-requestid")
 
 
 def deliver(call: Call, result: Any) -> Any:
     """Hand a result of a Stainless SDK to the caller; see `stream.deliver` for parsed ones."""
     headers = call.kwargs.get("extra_headers")
-    if headers is None or not _asked_raw(headers):
-        return deliver_parsed(call, result)
-    http_response = getattr(result, "http_response", None)
-    if http_response is None:
-        return deliver_parsed(call, result)
+    if headers is not None and _asked_raw(headers):
+        http_response = getattr(result, "http_response", None)
+        if http_response is not None:
+            return deliver_raw(call, result, http_response)
+    request_id = getattr(result, "_request_id", None)
+    if request_id is not None:
+        call.note(own.PEEKR_REQUEST_ID, request_id)
+    elif call.request.stream:
+        _note_request_id(call, getattr(result, "response", None))
+    return deliver_parsed(call, result)
+
+
+def deliver_raw(call: Call, result: Any, http_response: Any) -> Any:
+    """Hand over an SDK's raw response, whose body may have been read or not."""
+    _note_request_id(call, http_response)
     if getattr(http_response, "is_stream_consumed", False) and not call.request.stream:
         call.succeed(loads(http_response.content))
     else:
         _Tap(call, http_response)
     return result
+
+
+def _note_request_id(call: Call, http_response: Any) -> None:
+    headers = getattr(http_response, "headers", None)
+    if headers is not None:
+        for name in _REQUEST_ID_HEADERS:
+            value = headers.get(name)
+            if value:
+                call.note(own.PEEKR_REQUEST_ID, value)
+                return
 
 
 def _asked_raw(headers: Any) -> bool:
@@ -52,7 +76,8 @@ class _Tap:
         self._body: list[bytes] = []
         self._reading: Any = None
         content_type = http_response.headers.get("content-type") or ""
-        self._is_events = "text/event-stream" in content_type
+        self._decode = _DECODERS.get(content_type.partition(";")[0].strip().lower())
+        self._is_events = self._decode is not None
         # Public methods, shadowed on this instance alone; read(), iter_text() and iter_lines()
         # all come through iter_bytes().
         http_response.iter_bytes = self._tapped(http_response.iter_bytes)
@@ -90,6 +115,10 @@ class _Tap:
                     self._take(chunk)
                     yield chunk
             except GeneratorExit:
+                raise
+            except asyncio.CancelledError:
+                # The consumer was stopped, not the stream.
+                self._call.abandon(self._read())
                 raise
             except BaseException as error:
                 self._call.fail(error, self._read())
@@ -154,10 +183,10 @@ class _Tap:
 
     def _read(self) -> Accumulator:
         accumulator = self._accumulator
-        if not self._is_events or self._call.ended:
+        if self._decode is None or self._call.ended:
             return accumulator
         try:
-            for data in _events(b"".join(self._body)):
+            for data in self._decode(b"".join(self._body)):
                 accumulator.add(data)
         except Exception:
             faults.report(f"reading the events of {self._call.hook.record}")
@@ -176,6 +205,32 @@ def _events(body: bytes) -> Iterator[Any]:
             data = []
             if decoded is not None:
                 yield decoded
+
+
+def _aws_events(body: bytes) -> Iterator[Any]:
+    """The decoded chunks of an AWS event stream, such as Bedrock sends a model's events in.
+
+    Source: the binary format of `application/vnd.amazon.eventstream`: the lengths of the whole
+    message and of its headers, a checksum, the headers, the payload, a checksum.
+    """
+    at = 0
+    while at + 16 <= len(body):
+        length = int.from_bytes(body[at : at + 4], "big")
+        headers = int.from_bytes(body[at + 4 : at + 8], "big")
+        if length < 16 or at + length > len(body):
+            return  # cut off in the middle
+        message = _json(body[at + 12 + headers : at + length - 4].decode("utf-8", "replace"))
+        chunk: Any = cast("dict[str, Any]", message).get("bytes") if message else None
+        decoded = _json(base64.b64decode(chunk).decode("utf-8", "replace")) if chunk else None
+        if decoded is not None:
+            yield decoded
+        at += length
+
+
+_DECODERS: dict[str, Callable[[bytes], Iterator[Any]]] = {
+    "text/event-stream": _events,
+    "application/vnd.amazon.eventstream": _aws_events,
+}
 
 
 def _json(text: str) -> Optional[Any]:
