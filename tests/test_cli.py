@@ -272,7 +272,7 @@ def test_an_output_without_unicode_gets_ascii(jsonl: Path) -> None:
 
 
 def test_a_fault_of_peekr_itself_is_one_line(jsonl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: object, trace: object) -> Iterator[str]:
+    def fail(*arguments: object) -> Iterator[str]:
         raise TypeError("odd\n\x1b")
 
     monkeypatch.setattr("peekr.render.view.TraceView.trace", fail)

@@ -6,11 +6,13 @@ import re
 from typing import Any, Optional
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from peekr.plaintext import clean
 from peekr.record import SpanRecord
 from peekr.render.tree import arrange, totals
 from peekr.render.view import ASCII, COLOUR, LINES, PLAIN, TraceView, wrapped
-from peekr.store.query import Trace
 from tests.support.trace_files import NOW, agent_trace, span
 
 
@@ -23,7 +25,7 @@ ID = "0" * 31 + "1"
 
 def shown(*spans: dict[str, Any], io: bool = False, width: Optional[int] = None) -> list[str]:
     found = records(*spans)
-    lines = list(TraceView(PLAIN, LINES, io, width).trace(Trace(found[0].trace_id, found)))
+    lines = list(TraceView(PLAIN, LINES, io, width).trace(found[0].trace_id, found))
     return [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", line) for line in lines]
 
 
@@ -227,25 +229,25 @@ def test_no_field_reaches_the_terminal_raw() -> None:
     )
     for io in (False, True):
         for width in (None, 40):
-            for line in TraceView(PLAIN, LINES, io, width).trace(Trace(HOSTILE, [record])):
+            for line in TraceView(PLAIN, LINES, io, width).trace(HOSTILE, [record]):
                 assert line.isprintable(), repr(line)
-            coloured = list(TraceView(COLOUR, LINES, io, width).trace(Trace(HOSTILE, [record])))
+            coloured = list(TraceView(COLOUR, LINES, io, width).trace(HOSTILE, [record]))
             for line in coloured:
                 assert re.sub(r"\x1b\[[0-9;]*m", "", line).isprintable(), repr(line)
 
 
 def test_plain_and_coloured_say_the_same() -> None:
-    trace = Trace("x", records(*agent_trace(1, error="E: f\ng", session="s")))
+    spans = records(*agent_trace(1, error="E: f\ng", session="s"))
     for io in (False, True):
-        plain = list(TraceView(PLAIN, LINES, io).trace(trace))
-        coloured = list(TraceView(COLOUR, LINES, io).trace(trace))
+        plain = list(TraceView(PLAIN, LINES, io).trace("x", spans))
+        coloured = list(TraceView(COLOUR, LINES, io).trace("x", spans))
         assert [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in coloured] == plain
         assert plain != coloured
 
 
 def test_the_tree_can_be_drawn_in_ascii() -> None:
-    trace = Trace("x", records(*agent_trace(1, error="E")))
-    assert all(line.isascii() for line in TraceView(PLAIN, ASCII, True).trace(trace))
+    spans = records(*agent_trace(1, error="E"))
+    assert all(line.isascii() for line in TraceView(PLAIN, ASCII, True).trace("x", spans))
 
 
 def test_long_text_is_wrapped_between_words_and_keeps_its_column() -> None:
@@ -277,3 +279,36 @@ def test_wrapping_counts_columns(line: str, pieces: list[str]) -> None:
 def test_wrapping_loses_nothing() -> None:
     text = "é word " * 50 + "x" * 5000
     assert "".join(wrapped(text, 40, 40)).replace(" ", "") == text.replace(" ", "")
+
+
+KEYS = ["role", "content", "type", "text", "name", "arguments", "tool_calls", "function", "id"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), inner, max_size=5)
+    ),
+    max_leaves=15,
+)
+ATTRIBUTES = ["input", "output", "error", "model", "session_id", "finish_reasons", "tokens_total"]
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(ATTRIBUTES), JSON), min_size=1, max_size=3), JSON)
+def test_any_record_is_shown_without_an_error(attributes: list[dict[str, Any]], value: Any) -> None:
+    spans = [
+        {**span(1, number), "attributes": each, "name": value, "start_time": value}
+        for number, each in enumerate(attributes)
+    ]
+    for width in (None, 30):
+        for line in shown(*spans, io=True, width=width):
+            assert clean(line) == line
+
+
+def test_contents_nested_hundreds_of_levels_deep() -> None:
+    deep: Any = 1
+    for _ in range(900):
+        deep = [deep]
+    odd = dict.fromkeys(("input", "output", "error", "eval_scores", "session_id"), deep)
+    first = span(1, **odd)
+    lines = shown(first, {**first, "name": "again"}, io=True)
+    assert len(lines) > 5

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import replace
 from typing import Callable
 
 import click
@@ -42,11 +43,16 @@ def follow_file(
         UnreadableFileError: the file is there and cannot be read.
     """
     live = LiveTraces(query)
-    with closing(_wait_for(path)) as reader, closing(reader.tail()) as tail:
+    reader, has_waited = _wait_for(path)
+    if has_waited:
+        query = replace(query, limit=None)  # all that is there has ended since
+    shown: set[tuple[str, str]] = set()
+    with closing(reader), closing(reader.tail()) as tail:
         try:
             for trace in reader.select(query).traces:
                 show(trace)
                 live.was_shown(trace)
+                shown.update((span.trace_id, span.span_id) for span in trace.spans)
         except UnreadableFileError:
             if reader.problems.count:
                 raise
@@ -55,8 +61,14 @@ def follow_file(
         problems = reader.problems.describe()
         if problems:
             click.echo(f"{clean(path)}: {problems}", err=True)
+        reader.close()
         while True:
-            for trace, is_known in live.add(tail.poll()):
+            new = tail.poll()
+            if new and shown:
+                # What was added while the file was read came from both.
+                new = [span for span in new if (span.trace_id, span.span_id) not in shown]
+                shown.clear()
+            for trace, is_known in live.add(new):
                 show_new(trace, is_known)
             flush()
             time.sleep(_POLL_S)
@@ -113,11 +125,12 @@ class _LiveTrace:
         self.waiting: list[SpanRecord] = []
 
 
-def _wait_for(path: str) -> Reader:
+def _wait_for(path: str) -> tuple[Reader, bool]:
+    """The open file, and whether it had to be waited for."""
     said = False
     while True:
         try:
-            return open_reader(path)
+            return open_reader(path), said
         except UnreadableFileError:
             if os.path.isdir(path) or (os.path.exists(path) and os.path.getsize(path)):
                 raise

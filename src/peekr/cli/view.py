@@ -153,7 +153,7 @@ class _Printer:
             self._json(trace.spans)
             return
         self._separate()
-        self._output.lines(self._view.trace(trace))
+        self._output.lines(self._view.trace(trace.trace_id, trace.spans))
 
     def fragment(self, trace: Trace, is_known: bool) -> None:
         """Print spans that have just ended."""
@@ -161,7 +161,8 @@ class _Printer:
             self._json(trace.spans)
         else:
             self._separate()
-            self._output.lines(self._view.fragment(trace, is_known))
+            lines = self._view.fragment(trace.trace_id, trace.spans, is_known)
+            self._output.lines(lines)
 
     def omitted(self, count: int, limit: Optional[int]) -> None:
         """Say what the limit left out."""

@@ -12,7 +12,6 @@ from peekr.plaintext import clean_lines
 from peekr.record import SpanRecord
 from peekr.render.content import content_blocks
 from peekr.render.tree import Node, Pieces, arrange, guides, totals
-from peekr.store.query import Trace
 from peekr.summary import (
     error_text,
     format_cost,
@@ -83,25 +82,25 @@ class TraceView:
         self._show_io = show_io
         self._width = width
 
-    def trace(self, trace: Trace) -> Iterator[str]:
+    def trace(self, trace_id: str, spans: list[SpanRecord]) -> Iterator[str]:
         """The whole trace: a line for it, then its tree."""
-        nodes = arrange(trace.spans)
-        yield self._header(trace.trace_id, nodes)
+        nodes = arrange(spans)
+        yield self._header(trace_id, nodes)
         for node in nodes:
             yield from self._node(node, live=False)
 
-    def fragment(self, trace: Trace, is_known: bool) -> Iterator[str]:
+    def fragment(self, trace_id: str, spans: list[SpanRecord], is_known: bool) -> Iterator[str]:
         """Spans that have just ended, of a trace that may still be running.
 
         A parent ends after its children, so that it is missing says nothing. `is_known`: other
         spans of the trace were shown before.
         """
-        nodes = arrange(trace.spans)
+        nodes = arrange(spans)
         if is_known:
-            name = f"trace {shorten(trace.trace_id, _ID_CHARS)}"
+            name = f"trace {shorten(trace_id, _ID_CHARS)}"
             yield f"{self._palette.strong}{name}{self._palette.off}  (continued)"
         else:
-            yield self._header(trace.trace_id, nodes)
+            yield self._header(trace_id, nodes)
         for node in nodes:
             yield from self._node(node, live=True)
 

@@ -198,7 +198,14 @@ class Reader(Protocol):
         ...
 
     def tail(self) -> Tail:
-        """What is added from now on; called before `select`, the two neither overlap nor gap."""
+        """What is added from now on.
+
+        Called before `select`, the two leave nothing out; a record that is added in between may
+        come from both.
+
+        Raises:
+            UnreadableFileError: the end of the file cannot be found.
+        """
         ...
 
     def close(self) -> None:

@@ -84,8 +84,15 @@ class SqliteReader:
         self._require_something()
 
     def tail(self) -> SqliteTail:
-        """The rows that are added from now on."""
-        return SqliteTail(self.path)
+        """The rows that are added from now on, as this connection sees the file.
+
+        A row that is added before `select` comes from both.
+        """
+        try:
+            (last,) = self._connection.execute("SELECT MAX(rowid) FROM spans").fetchone()
+        except DAMAGE as error:
+            raise UnreadableFileError(f"{clean(self.path)}: {explain(error)}") from None
+        return SqliteTail(self.path, last or 0)
 
     def close(self) -> None:
         """Close the database."""

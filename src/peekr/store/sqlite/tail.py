@@ -22,28 +22,25 @@ class SqliteTail:
     database is kept in between.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, last: int) -> None:
+        """Begin after the row with the rowid `last`."""
         self._path = path
+        self._last = last
         self._identity: Optional[tuple[int, int]] = None
         self._seen: object = None
-        self._last = 0
-        self._has_begun = False
-        self.poll()
 
     def poll(self) -> list[SpanRecord]:
         """The rows added since the last call, in their order."""
         try:
-            rows = self._poll(wanted=self._has_begun)
+            return self._poll()
         except (*DAMAGE, sqlite3.Error, OSError):
             self._seen = None
             return []  # gone, locked or half written for the moment: the next poll tries again
-        self._has_begun = True
-        return rows
 
     def close(self) -> None:
         """Nothing is kept open between two looks."""
 
-    def _poll(self, wanted: bool) -> list[SpanRecord]:
+    def _poll(self) -> list[SpanRecord]:
         state = os.stat(self._path)
         identity = (state.st_ino, state.st_dev)
         if self._identity not in (None, identity):
@@ -61,7 +58,7 @@ class SqliteTail:
                 if newest < self._last:
                     self._last = 0  # emptied: what is there now is new
                 rows: list[tuple[Any, ...]] = []
-                if wanted and newest > self._last:
+                if newest > self._last:
                     columns = expressions(table_columns(connection))
                     statement = f"SELECT {columns} FROM spans WHERE rowid > ? ORDER BY rowid"
                     rows = connection.execute(statement, (self._last,)).fetchall()
