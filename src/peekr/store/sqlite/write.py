@@ -11,12 +11,12 @@ import sqlite3
 import sys
 import threading
 import time
-import weakref
 from typing import Optional, Union
 
 from peekr.encoding import dumps
 from peekr.record import SpanRecord
 from peekr.store.outage import Outage
+from peekr.store.sqlite import gate
 from peekr.store.sqlite.database import (
     MAX_ROWS,
     Database,
@@ -62,7 +62,7 @@ _HURRY_S = 1.0
 """How much longer `close` takes than it was given, to let the writer count what is lost."""
 
 _GATE_S = 5.0
-"""How long a fork waits for a statement to end, and a statement for a fork."""
+"""How long a statement waits for those of other threads, and for a fork."""
 
 _SLICE_S = 0.05
 _FIRST_PAUSE_S = 0.0005
@@ -105,8 +105,7 @@ class SqliteSink:
         self._outage = Outage(os.fsdecode(path))
         self._database = Database(self.path)
         self._reset()
-        with _gate:
-            _instances.add(self)
+        gate.join(self)
         self._try_open()
 
     def _reset(self) -> None:
@@ -175,24 +174,27 @@ class SqliteSink:
         done = self._is_idle() or self._wait(_Mark(stop=True), time.monotonic() + timeout_s)
         if not done:
             self._hurry = True
-            self._wait(_Mark(), time.monotonic() + _HURRY_S)
-            self._outage.lose(self._queue.qsize())
+            if not self._wait(_Mark(), time.monotonic() + _HURRY_S):
+                self._outage.lose(max(0, self._queue.qsize() - 2))  # two of them are the marks
         self._release()
         self._outage.summarise()
         return done
 
     def _release(self) -> None:
-        if _gate.acquire(timeout=_GATE_S):
+        if gate.enter(_GATE_S):
             try:
                 self._database.close()
             finally:
-                _gate.release()
+                gate.leave()
 
     def _is_idle(self) -> bool:
         return bool(self._tickets) and self._queue.empty()
 
     def _wait(self, mark: _Mark, deadline: float) -> bool:
         self._queue.put(mark)
+        if threading.get_ident() == self._writer:
+            self._drain()  # a finalizer that ran on the writer itself
+            return mark.event.is_set()
         patience = 3
         while True:
             if self._tickets:
@@ -247,21 +249,24 @@ class SqliteSink:
         self._writer = threading.get_ident()
         self._alive = True
         try:
-            while self._round(self._queue.get()):
-                pass
+            while True:
+                first = self._queue.get()
+                if not isinstance(first, _Mark) and self._queue.qsize() < MAX_ROWS:
+                    if self._outage.active:
+                        time.sleep(_LINGER_IN_OUTAGE_S)
+                    elif time.monotonic() - self._waiting_since < _LINGER_S:
+                        time.sleep(_LINGER_S)
+                if not self._store_batch(first):
+                    return
         finally:
             self._alive = False
+            self._writer = 0
             tickets.append(None)
             if not self._queue.empty():
                 self._start()
 
-    def _round(self, first: Union[_Entry, _Mark]) -> bool:
+    def _store_batch(self, first: Union[_Entry, _Mark]) -> bool:
         """Store a batch that begins with an entry; False when the thread is to end."""
-        if not isinstance(first, _Mark) and self._queue.qsize() < MAX_ROWS:
-            if self._outage.active:
-                time.sleep(_LINGER_IN_OUTAGE_S)
-            elif time.monotonic() - self._waiting_since < _LINGER_S:
-                time.sleep(_LINGER_S)
         rows: list[Row] = []
         size = 0
         entry = first
@@ -293,14 +298,14 @@ class SqliteSink:
                 first = self._queue.get_nowait()
             except queue.Empty:
                 break
-            self._round(first)
+            self._store_batch(first)
         if self._closed:
             self._release()
 
     def _store(self, rows: list[Row]) -> None:
         """Store rows, waiting for other writers and trying again; or count them as lost."""
         started = time.monotonic()
-        failing = self._outage.active
+        hasty = self._outage.active or sys.is_finalizing()
         pause_s = _FIRST_PAUSE_S
         while True:
             error = self._attempt(rows)
@@ -313,11 +318,11 @@ class SqliteSink:
                 return
             reason = _reason(error)
             if is_locked(error):
-                patience_s = _GRACE_S if failing else _LOCKED_S
+                patience_s = _GRACE_S if hasty else _LOCKED_S
                 # At random, so that no process is always too late.
                 pause_s = random.uniform(_FIRST_PAUSE_S, min(2.0 * pause_s, _LONGEST_PAUSE_S))
             else:
-                patience_s = 0.0 if failing or is_hopeless(error) else _GRACE_S
+                patience_s = 0.0 if hasty or is_hopeless(error) else _GRACE_S
                 pause_s = _LONGEST_PAUSE_S
                 self._outage.begin(reason)
             waited_s = time.monotonic() - started
@@ -339,7 +344,8 @@ class SqliteSink:
             self._outage.begin(_reason(error), lost=1)
 
     def _attempt(self, rows: list[Row]) -> Optional[Exception]:
-        if not _gate.acquire(timeout=_GATE_S):
+        # The end of the interpreter may have stopped the writer for good on the other side.
+        if not gate.enter(_GRACE_S if sys.is_finalizing() else _GATE_S):
             return sqlite3.OperationalError("the database is locked by this process")
         try:
             self._database.insert(rows)
@@ -348,28 +354,31 @@ class SqliteSink:
                 self._database.close()
             return error
         finally:
-            _gate.release()
+            gate.leave()
         return None
 
     def _try_open(self) -> None:
         deadline = time.monotonic() + _STUCK_S
-        while True:
+        while gate.enter(_GATE_S):
             try:
-                with _gate:
-                    self._database.open()
+                self._database.open()
+                return
             except Exception as error:
-                if is_locked(error):
-                    if time.monotonic() < deadline:
-                        time.sleep(random.uniform(_FIRST_PAUSE_S, _LONGEST_PAUSE_S))
-                        continue
-                    return  # the writer will wait for its turn
-                self._outage.begin(_reason(error))
-            return
+                if not is_locked(error):
+                    self._outage.begin(_reason(error))
+                    return
+            finally:
+                gate.leave()
+            if time.monotonic() > deadline:
+                return  # the writer will wait for its turn
+            time.sleep(random.uniform(_FIRST_PAUSE_S, _LONGEST_PAUSE_S))
 
-    def _before_fork(self) -> None:
+    def before_fork(self) -> None:
+        """Close the connection: see `gate`."""
         self._database.close()
 
-    def _after_fork(self, *, is_safe: bool) -> None:
+    def after_fork(self, *, is_safe: bool) -> None:
+        """Start anew in the child; what is queued is the parent's to store."""
         closed = self._closed
         if not is_safe:
             _leaked.append(self._database)
@@ -408,39 +417,5 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-# Around every use of SQLite here. A fork in the middle of one would leave the child with SQLite's
-# own locks held by nobody, and a connection must not cross a fork: the child would believe to hold
-# file locks that it does not have. So a fork waits for its turn and closes the connections first.
-_gate = threading.RLock()
-_gate_is_held = False
-_instances: weakref.WeakSet[SqliteSink] = weakref.WeakSet()
+# Never closed, lest the child of a fork wait for locks of its parent.
 _leaked: list[Database] = []
-
-
-def _before_fork() -> None:
-    global _gate_is_held
-    held = _gate.acquire(timeout=_GATE_S)
-    _gate_is_held = held
-    if held:
-        for sink in list(_instances):
-            sink._before_fork()  # pyright: ignore[reportPrivateUsage]
-
-
-def _after_fork_in_parent() -> None:
-    if _gate_is_held:
-        _gate.release()
-
-
-def _after_fork_in_child() -> None:
-    global _gate
-    _gate = threading.RLock()
-    for sink in list(_instances):
-        sink._after_fork(is_safe=_gate_is_held)  # pyright: ignore[reportPrivateUsage]
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
