@@ -13,10 +13,11 @@ from peekr.instrumentation.call import Hook
 from peekr.instrumentation.google_genai.embeddings import EmbeddingsExtractor
 from peekr.instrumentation.google_genai.functions import replacements
 from peekr.instrumentation.google_genai.generate import GenerateExtractor
+from peekr.instrumentation.google_genai.legacy import legacy_hooks
 from peekr.instrumentation.hooks import ProviderInstrumentor
 from peekr.instrumentation.stream import deliver
 
-__all__ = ["GoogleGenAIInstrumentor"]
+__all__ = ["GoogleGenAIInstrumentor", "GoogleGenerativeAIInstrumentor"]
 
 _MODELS = "google.genai.models"
 
@@ -52,3 +53,11 @@ class GoogleGenAIInstrumentor(ProviderInstrumentor):
     dependencies = ("google-genai >= 1.0",)
     hooks = _hooks()
     replacements = replacements()
+
+
+class GoogleGenerativeAIInstrumentor(ProviderInstrumentor):
+    """Watches the older `google-generativeai` package: `GenerativeModel` and its chats."""
+
+    name = "google_generativeai"
+    dependencies = ("google-generativeai >= 0.8",)
+    hooks = legacy_hooks()

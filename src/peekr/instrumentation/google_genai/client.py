@@ -238,12 +238,11 @@ def _of_modality(details: Any, modality: str) -> Optional[int]:
 
 
 def fault(error: BaseException) -> Optional[Fault]:
-    """An exception of the SDK: the API's own status (`NOT_FOUND`), its words, the HTTP status."""
-    code, status = getattr(error, "code", None), getattr(error, "status", None)
+    """An exception of the SDK: its class, the API's words, the HTTP status, the API's status."""
+    code = getattr(error, "code", None)
     if not isinstance(code, int):
         return None
     name = type(error).__qualname__
-    message = getattr(error, "message", None)
-    if not isinstance(status, str) or not status:
-        return Fault(name, str(message or error), code)
-    return Fault(status, f"{code} {status}. {message}" if message else str(error), code)
+    status, message = getattr(error, "status", None), getattr(error, "message", None)
+    words = f"{code} {status}. {message}" if status and message else str(error) or name
+    return Fault(name, words, code, status if isinstance(status, str) and status else None)

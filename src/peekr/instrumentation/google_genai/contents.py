@@ -78,6 +78,8 @@ def part_of(entry: Any) -> Part:
         return _by_address(entry, address)
     if "image" in type(entry).__name__.lower():
         return _image(entry)
+    if get(entry, "data") is not None:
+        return _inline_data(entry)
     return text("") if isinstance(get(entry, "text"), str) else {"type": "unknown"}
 
 
