@@ -114,6 +114,7 @@ class Call:
         recording: False when the span is not recorded, so that nothing need be read.
         first_chunk_ns: When the first chunk came, in Unix nanoseconds; 0 before.
         hidden: Chunks for which it is True are not handed to the caller.
+        arriving: Tells what of a stream has arrived, to whoever ends the call from outside.
     """
 
     __slots__ = (
@@ -124,6 +125,7 @@ class Call:
         "_runtime",
         "_span",
         "_start_ns",
+        "arriving",
         "first_chunk_ns",
         "hidden",
         "hook",
@@ -144,6 +146,7 @@ class Call:
         self.hook = hook
         self.instance = instance
         self.hidden: Optional[Callable[[Any], bool]] = None
+        self.arriving: Optional[Accumulator] = None
         self._runtime = runtime
         self.first_chunk_ns = 0
         self._late: Optional[dict[str, Any]] = None
@@ -238,8 +241,9 @@ class Call:
 
     def streaming(self) -> Accumulator:
         """Say that the answer comes in chunks; the span stays open until one of the ends below."""
+        self.arriving = accumulator = self.hook.extractor.accumulator()
         _open_streams.add(self)
-        return self.hook.extractor.accumulator()
+        return accumulator
 
     def note(self, name: str, value: Any) -> None:
         """Put a fact on the span that neither the request nor the answer's body says."""
@@ -320,6 +324,9 @@ class Call:
             self._once.pop()
         except IndexError:
             return False
+        if self.arriving is not None:
+            _open_streams.discard(self)
+            self.arriving = None
         return True
 
     def _end(
@@ -457,8 +464,16 @@ async def drive_async(
 
 def end_open_streams() -> None:
     """End the spans of streams that are still open, as left by the caller; for shutdown."""
-    for call in list(_open_streams):
-        call.abandon(_Nothing())
+    for call in _still_open():
+        call.abandon(call.arriving or _Nothing())
+
+
+def _still_open() -> list[Call]:
+    while True:
+        try:
+            return list(_open_streams)
+        except RuntimeError:
+            pass  # another thread opened a stream meanwhile
 
 
 def _deliver(call: Call, result: Any) -> Any:

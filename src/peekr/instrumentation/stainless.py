@@ -15,7 +15,7 @@ from typing import Any, Callable, Optional, cast
 
 from peekr import faults
 from peekr.encoding import loads
-from peekr.instrumentation import Accumulator
+from peekr.instrumentation import Accumulator, Response
 from peekr.instrumentation.call import Call
 from peekr.instrumentation.stream import deliver as deliver_parsed
 from peekr.semconv import own
@@ -73,6 +73,7 @@ class _Tap:
     def __init__(self, call: Call, http_response: Any) -> None:
         self._call = call
         self._accumulator = call.streaming()
+        call.arriving = self
         self._body: list[bytes] = []
         self._reading: Any = None
         content_type = http_response.headers.get("content-type") or ""
@@ -86,6 +87,13 @@ class _Tap:
         http_response.aclose = self._aclosing(http_response.aclose)
         # A response that is dropped unread is a stream that is abandoned.
         weakref.finalize(http_response, self._dropped).atexit = False
+
+    def add(self, chunk: Any) -> None:
+        """Take nothing: the bytes are read when somebody asks what they say."""
+
+    def response(self) -> Response:
+        """What the bytes that have arrived say."""
+        return self._read().response()
 
     def _tapped(self, original: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
         def pass_on(*args: Any, **kwargs: Any) -> Iterator[bytes]:
