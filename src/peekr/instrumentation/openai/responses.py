@@ -28,8 +28,6 @@ from peekr.semconv import otel
 
 __all__ = ["ResponsesExtractor"]
 
-# `incomplete_details.reason` in the conventions' words.
-_INCOMPLETE = {"max_output_tokens": "length", "content_filter": "content_filter"}
 # Items that the provider runs itself, and the field that says what was asked of each.
 _SERVER_CALLS = {
     "web_search_call": "action",
@@ -115,7 +113,7 @@ class ResponsesExtractor:
 def _finish_reasons(result: Any, status: Any, items: list[Any]) -> list[str]:
     if status == "incomplete":
         reason = field(field(result, "incomplete_details"), "reason")
-        return [_INCOMPLETE.get(reason, str(reason)) if reason else "incomplete"]
+        return [str(reason) if reason else "incomplete"]
     if status in ("failed", "cancelled"):
         return ["error" if status == "failed" else "cancelled"]
     if status is not None and status != "completed":
@@ -324,17 +322,25 @@ class _ResponsesStream:
         if self._final is not None:
             made = self._extractor.response(self._final)
             made.fault = made.fault or self._fault
+            if not made.output:
+                # A response that failed is sent without what it had said until then.
+                made.output = self._arrived(made.finish_reasons)
             return made
-        parts: list[Part] = []
-        for index in sorted({*self._items, *(key[0] for key in self._order)}):
-            parts += self._partial(index)
         return Response(
             id=field(self._latest, "id"),
             model=field(self._latest, "model"),
-            output=[message("assistant", parts, finish_reason="")] if parts else None,
+            output=self._arrived(None),
             fault=self._fault,
             complete=self._fault is not None,
         )
+
+    def _arrived(self, reasons: Optional[list[str]]) -> list[Message]:
+        parts: list[Part] = []
+        for index in sorted({*self._items, *(key[0] for key in self._order)}):
+            parts += self._partial(index)
+        if not parts:
+            return []
+        return [message("assistant", parts, finish_reason=reasons[0] if reasons else "")]
 
     def _partial(self, index: int) -> list[Part]:
         state, item = self._items.get(index, ("", None))
