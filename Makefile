@@ -1,0 +1,54 @@
+# One verb a line of work; `make` lists them. CI and the pre-commit hooks call the same verbs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := src tests examples benchmarks semconv
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint format semconv bench matrix clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[all]' --group dev --group lint
+	touch $(READY)
+
+env: $(READY) ## Make the environment in .venv
+
+demo: $(READY) ## An agent on simulated providers, traced, then shown: no key, no network
+	@rm -rf examples/output && mkdir -p examples/output
+	@cd examples && ../$(BIN)/python quickstart.py output/traces.jsonl
+	@echo
+	$(BIN)/peekr view examples/output/traces.jsonl --io
+
+test: $(READY) ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## Check style, types, architecture and generated files
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+	$(BIN)/python semconv/generate.py --check
+
+format: $(READY) ## Format the code and sort its imports
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+semconv: $(READY) ## Generate the attribute names from semconv/
+	$(BIN)/python semconv/generate.py
+
+bench: $(READY) ## Measure what Peekr costs, as ratios in one run
+	$(BIN)/python benchmarks/call.py
+	$(BIN)/python benchmarks/storage.py
+	$(BIN)/python benchmarks/start.py
+
+matrix: $(READY) ## Run the tests on every supported Python, SDK and OpenTelemetry
+	$(BIN)/python tests/matrix.py
+
+clean: ## Remove what the other verbs made
+	rm -rf $(VENV) .matrix dist build examples/output .pytest_cache .ruff_cache .import_linter_cache

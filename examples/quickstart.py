@@ -1,0 +1,124 @@
+"""A small agent on four providers, traced by one line, without a key or a network.
+
+The SDKs are the real ones. The providers are not: `simulated_providers` answers on loopback by
+fixed rules. Run it, then look at what the models were sent:
+
+    python quickstart.py traces.jsonl
+    peekr view traces.jsonl --io
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import anthropic
+import boto3
+import openai
+from google import genai
+
+import peekr
+from simulated_providers import SimulatedProviders
+
+TOOLS: list[Any] = [
+    {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "The weather of a city today",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}},
+                "required": ["city"],
+            },
+        },
+    }
+]
+
+
+@peekr.trace
+def get_weather(city: str) -> dict[str, Any]:
+    """The tool that the model calls."""
+    return {"city": city, "sky": "clear", "celsius": 21}
+
+
+@peekr.trace
+def ask_with_tools(client: openai.OpenAI, question: str) -> str:
+    """OpenAI: the model asks for a tool, the tool runs, the answer comes as a stream."""
+    messages: list[Any] = [
+        {"role": "system", "content": "You plan walks. Look at the weather first."},
+        {"role": "user", "content": question},
+    ]
+    try:
+        reply = client.chat.completions.create(model="gpt-9", messages=messages, tools=TOOLS)
+    except openai.NotFoundError:
+        # The error is in the trace, and so is the second attempt.
+        reply = client.chat.completions.create(model="gpt-4o", messages=messages, tools=TOOLS)
+    message = reply.choices[0].message
+    messages.append(message)
+    for call in message.tool_calls or []:
+        assert call.type == "function"
+        weather = get_weather(**json.loads(call.function.arguments))
+        messages.append({"role": "tool", "tool_call_id": call.id, "content": json.dumps(weather)})
+    words: list[str] = []
+    with client.chat.completions.create(
+        model="gpt-4o",
+        messages=messages,
+        stream=True,
+        stream_options={"include_usage": True},
+    ) as stream:
+        for chunk in stream:
+            if chunk.choices:
+                words.append(chunk.choices[0].delta.content or "")
+    return "".join(words)
+
+
+@peekr.trace(name="plan_walk")
+def plan_walk(providers: SimulatedProviders, question: str) -> str:
+    """One run of the agent: one trace, with a span for each step and each model call."""
+    plan = ask_with_tools(
+        openai.OpenAI(base_url=providers.openai_url, api_key="simulated"), question
+    )
+
+    claude = anthropic.Anthropic(base_url=providers.anthropic_url, api_key="simulated")
+    review = claude.messages.create(
+        model="claude-sonnet-4-5",
+        max_tokens=200,
+        system="You find what is missing in a plan.",
+        messages=[{"role": "user", "content": plan}],
+    )
+
+    bedrock = boto3.client(
+        "bedrock-runtime",
+        endpoint_url=providers.bedrock_url,
+        region_name="us-east-1",
+        aws_access_key_id="simulated",
+        aws_secret_access_key="simulated",
+    )
+    bedrock.converse(
+        modelId="us.amazon.nova-lite-v1:0",
+        messages=[{"role": "user", "content": [{"text": f"Translate into French: {plan}"}]}],
+        inferenceConfig={"maxTokens": 200, "temperature": 0.2},
+    )
+
+    gemini = genai.Client(
+        api_key="simulated", http_options=genai.types.HttpOptions(base_url=providers.gemini_url)
+    )
+    answer = gemini.models.generate_content(
+        model="gemini-2.5-flash", contents=f"Shorten to one line: {plan}"
+    )
+    gemini.close()
+    return answer.text or str(review.id)
+
+
+def main() -> None:
+    # The one line. It may stand before or after the imports, before or after clients are made.
+    peekr.instrument(jsonl_path=sys.argv[1] if len(sys.argv) > 1 else "traces.jsonl")
+
+    with SimulatedProviders() as providers:
+        plan_walk(providers, "What is the weather in Lisbon, and where shall I walk?")
+
+
+if __name__ == "__main__":
+    main()
