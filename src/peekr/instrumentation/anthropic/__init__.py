@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Optional, cast
 
 from peekr.instrumentation.anthropic.messages import MessagesExtractor
+from peekr.instrumentation.anthropic.native import REPLACEMENTS, silence
 from peekr.instrumentation.call import Call, Hook
 from peekr.instrumentation.hooks import ProviderInstrumentor
 from peekr.instrumentation.stainless import deliver, deliver_raw
@@ -43,15 +44,7 @@ def _is_message(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
 
 
 def _hush(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Send this request as one without a span of the SDK's own, and so without its `traceparent`.
-
-    Source: `start_api_call_span` of anthropic 1.15 to 2.12: a request that has no span name gets
-    no span. The options are made anew for each request.
-    """
-    del client
-    options = _options(args, kwargs)
-    if getattr(options, "span_name", None) is not None:
-        options.span_name = None
+    silence(client, _options(args, kwargs))
 
 
 def _deliver(call: Call, result: Any) -> Any:
@@ -88,3 +81,4 @@ class AnthropicInstrumentor(ProviderInstrumentor):
     name = "anthropic"
     dependencies = ("anthropic >= 0.45",)
     hooks = (_hook("SyncAPIClient", False), _hook("AsyncAPIClient", True))
+    replacements = REPLACEMENTS

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from peekr.instrumentation import Fault, Usage, field, fields
 from peekr.semconv import otel
 
-__all__ = ["endpoint", "fault", "given", "parameters", "sampling", "usage"]
+__all__ = ["endpoint", "fault", "given", "parameters", "sampling", "tracing_settings", "usage"]
 
 _PROVIDERS_BY_CLASS = (("Bedrock", "aws.bedrock"), ("Vertex", "gcp.vertex_ai"))
 # Hosts of services that speak Anthropic's API, by the end of their name.
@@ -74,6 +74,12 @@ def _provider(client_class: type[Any], host: str) -> str:
     if host.startswith("bedrock") and host.endswith("amazonaws.com"):
         return "aws.bedrock"
     return "anthropic"
+
+
+def tracing_settings(client: Any) -> Mapping[str, Any]:
+    """What a client's own tracing was told; empty where the SDK has none (before 1.15)."""
+    settings = getattr(client, "open_telemetry", None)
+    return cast("Mapping[str, Any]", settings) if isinstance(settings, Mapping) else {}
 
 
 def given(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from peekr.instrumentation import Accumulator, Fault, Request, Response, field, 
 from peekr.instrumentation.anthropic import client
 from peekr.instrumentation.anthropic.blocks import entries, input_role, parts, plain
 from peekr.messages import Message, message
+from peekr.semconv import otel
 
 __all__ = ["MessagesExtractor"]
 
@@ -28,13 +29,17 @@ class MessagesExtractor:
         betas = _betas(args)
         if betas:
             parameters["betas"] = betas
+        attributes = client.sampling(arguments)
+        conversation = client.tracing_settings(instance).get("conversation_id")
+        if conversation:
+            attributes[otel.GEN_AI_CONVERSATION_ID] = conversation
         model = arguments.get("model")
         return Request(
             model=model if isinstance(model, str) else None,
             provider=provider,
             server=server,
             stream=arguments.get("stream") is True,
-            attributes=client.sampling(arguments),
+            attributes=attributes,
             parameters=parameters or None,
             input=_messages(arguments.get("messages")),
             system=parts(arguments.get("system")) or None,
