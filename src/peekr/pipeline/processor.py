@@ -7,11 +7,14 @@ from typing import Callable, Optional
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
+from opentelemetry.trace import TraceFlags
 
 from peekr import faults
 from peekr.context import NO_SCOPE, current_scope
 
 __all__ = ["PeekrSpanProcessor", "SpanStage"]
+
+_SAMPLED = int(TraceFlags.SAMPLED)
 
 SpanStage = Callable[[ReadableSpan], None]
 """Takes a finished span; runs on the thread that ended it."""
@@ -52,7 +55,8 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Hand a finished span to the pipeline, then to the processors behind."""
         pipeline = self.pipeline
-        if pipeline is not None and _is_sampled(span):
+        context = span.context
+        if pipeline is not None and context is not None and context.trace_flags & _SAMPLED:
             try:
                 pipeline(span)
             except Exception:
@@ -79,8 +83,3 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
         if self.flush is not None:
             self.flush(5.0)
         super().shutdown()
-
-
-def _is_sampled(span: ReadableSpan) -> bool:
-    context = span.context
-    return context is not None and context.trace_flags.sampled

@@ -42,8 +42,29 @@ _STRUCTURED = (otel.GEN_AI_TOOL_DEFINITIONS, own.PEEKR_REQUEST_PARAMETERS)
 # Operations whose single input is a bare text rather than a conversation.
 _BARE_TEXT = ("embeddings", "text_completion")
 
-# Hoisted: looking up an enumeration's member is slow.
+# At hand for the path that every span takes: a lookup in a module or an enumeration costs more
+# than the rest of its line.
 _ERROR = StatusCode.ERROR
+_OPERATION = otel.GEN_AI_OPERATION_NAME
+_INPUT_MESSAGES = otel.GEN_AI_INPUT_MESSAGES
+_OUTPUT_MESSAGES = otel.GEN_AI_OUTPUT_MESSAGES
+_SYSTEM_INSTRUCTIONS = otel.GEN_AI_SYSTEM_INSTRUCTIONS
+_FIRST_CHUNK = otel.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK
+_RECORD_NAME = own.PEEKR_RECORD_NAME
+_TENANT_ID = own.PEEKR_TENANT_ID
+_RETENTION_CLASS = own.PEEKR_RETENTION_CLASS
+_JSON_ATTRIBUTES = own.PEEKR_JSON_ATTRIBUTES
+# A span with none of these is a record as it is.
+_SPECIAL = frozenset(
+    (
+        *(key for key, _ in (*_COPIED, *_RENAMED, *_IN_AND_OUT)),
+        _OPERATION,
+        _RECORD_NAME,
+        _TENANT_ID,
+        _RETENTION_CLASS,
+        _JSON_ATTRIBUTES,
+    )
+)
 
 SYSTEM_COUNT = "system_instructions"
 """Attribute of the record: how many of the leading messages were given apart from the others."""
@@ -66,23 +87,18 @@ def project(
     held: Any = span.attributes
     # mappingproxy.copy() asks the SDK's own mapping for a plain dict, in one step.
     source: dict[str, Any] = held.copy()
-    attributes: dict[str, Any] = {}
-    get, take = source.get, source.pop
-    for key, plain in _COPIED:
-        value = get(key)
-        if value is not None:
-            attributes[plain] = value
-    name = take(own.PEEKR_RECORD_NAME, None) or span.name
-    tenant_id = take(own.PEEKR_TENANT_ID, None) or tenant_id
-    retention_class = take(own.PEEKR_RETENTION_CLASS, None) or retention_class
-    if otel.GEN_AI_OPERATION_NAME in source:
-        _model_call(source, attributes)
-    for key, plain in _RENAMED:
-        if key in source:
-            attributes[plain] = take(key)
-    for key, plain in _IN_AND_OUT:
-        if key in source:
-            attributes[plain] = _value(take(key))
+    name = span.name
+    if _SPECIAL.isdisjoint(source):
+        attributes = source
+    else:
+        take = source.pop
+        nested = take(_JSON_ATTRIBUTES, None)
+        if nested:
+            _unpack(source, nested)
+        name = take(_RECORD_NAME, None) or name
+        tenant_id = take(_TENANT_ID, None) or tenant_id
+        retention_class = take(_RETENTION_CLASS, None) or retention_class
+        attributes = _named(source)
     status = "ok"
     if span.status.status_code is _ERROR:
         status = "error"
@@ -90,7 +106,6 @@ def project(
     events = span.events
     if events:
         _events(events, status, attributes)
-    attributes.update(source)
     context, parent = cast("SpanContext", span.context), span.parent
     start_ns, end_ns = span.start_time or 0, span.end_time or 0
     return SpanRecord(
@@ -108,74 +123,82 @@ def project(
     )
 
 
+def _named(source: dict[str, Any]) -> dict[str, Any]:
+    """The attributes under the record's names, with those of the conventions beside them."""
+    attributes: dict[str, Any] = {}
+    get = source.get
+    for key, plain in _COPIED:
+        value = get(key)
+        if value is not None:
+            attributes[plain] = value
+    if _OPERATION in source:
+        _model_call(source, attributes)
+    for key, plain in _RENAMED:
+        if key in source:
+            attributes[plain] = source.pop(key)
+    for key, plain in _IN_AND_OUT:
+        if key in source:
+            attributes[plain] = _value(source.pop(key))
+    attributes.update(source)
+    return attributes
+
+
 def _model_call(source: dict[str, Any], attributes: dict[str, Any]) -> None:
     """What only model calls have; content moves from the conventions' form into the record's."""
     if "model" not in attributes and otel.GEN_AI_RESPONSE_MODEL in source:
         attributes["model"] = source[otel.GEN_AI_RESPONSE_MODEL]
-    bare = source[otel.GEN_AI_OPERATION_NAME] in _BARE_TEXT
+    bare = source[_OPERATION] in _BARE_TEXT
     tokens_input = attributes.get("tokens_input")
-    tokens_output = attributes.get("tokens_output")
-    if tokens_input is not None and (tokens_output is not None or bare):
-        attributes["tokens_total"] = tokens_input + (tokens_output or 0)
-    first_chunk_s = source.get(otel.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK)
-    if first_chunk_s is not None:
-        attributes["time_to_first_token_ms"] = first_chunk_s * 1000.0
+    if tokens_input is not None:
+        tokens_output = attributes.get("tokens_output")
+        if tokens_output is not None or bare:
+            attributes["tokens_total"] = tokens_input + (tokens_output or 0)
+    if _FIRST_CHUNK in source:
+        attributes["time_to_first_token_ms"] = source[_FIRST_CHUNK] * 1000.0
     for key in _STRUCTURED:
         if key in source:
             source[key] = _value(source[key])
-    _input(source, attributes, bare)
-    raw = source.pop(otel.GEN_AI_OUTPUT_MESSAGES, None)
+    raw = source.pop(_INPUT_MESSAGES, None)
+    system = source.pop(_SYSTEM_INSTRUCTIONS, None)
+    if raw is not None or system is not None:
+        _input(raw, system, bare, attributes)
+    raw = source.pop(_OUTPUT_MESSAGES, None)
     if raw is not None:
         _output(raw, attributes)
 
 
-def _input(source: dict[str, Any], attributes: dict[str, Any], bare: bool) -> None:
-    system = source.pop(otel.GEN_AI_SYSTEM_INSTRUCTIONS, None)
-    raw = source.pop(otel.GEN_AI_INPUT_MESSAGES, None)
-    if system is None and raw is None:
-        return
-    messages: Any = _value(raw) if raw is not None else []
-    if not _are_messages(messages):
-        attributes["input"] = messages
+def _input(raw: Any, system: Any, bare: bool, attributes: dict[str, Any]) -> None:
+    made = _messages(raw) if raw is not None else []
+    if made is None:
+        # Cut off by a limit that knows no JSON: what is left of the text.
+        attributes["input"] = raw
         if system is not None:
-            source[otel.GEN_AI_SYSTEM_INSTRUCTIONS] = system
+            attributes[_SYSTEM_INSTRUCTIONS] = _value(system)
         return
-    made = to_record(messages)
     if system is not None:
-        parts = _value(system)
-        if isinstance(parts, list):
-            made[:0] = to_record([{"role": "system", "parts": parts}])
-        else:
-            made.insert(0, {"role": "system", "content": parts})
+        made[:0] = _messages([{"role": "system", "parts": _value(system)}]) or [
+            {"role": "system", "content": system}
+        ]
         attributes[SYSTEM_COUNT] = 1
-    elif bare and len(made) == 1 and isinstance(made[0]["content"], str) and len(made[0]) == 2:
+    elif bare and len(made) == 1 and len(made[0]) == 2 and isinstance(made[0]["content"], str):
         attributes["input"] = made[0]["content"]
         return
     attributes["input"] = made
 
 
 def _output(raw: Any, attributes: dict[str, Any]) -> None:
-    messages: Any = _value(raw)
-    if not _are_messages(messages):
-        attributes["output"] = messages
+    made = _messages(raw)
+    if made is None:
+        attributes["output"] = raw
         return
     reasons = attributes.get("finish_reasons") or ()
     calls: list[dict[str, Any]] = []
-    for index, entry in enumerate(messages):
+    for index, entry in enumerate(made):
         # The reason stands in finish_reasons already, in the order of the messages.
         reason = entry.get("finish_reason")
         if reason is not None and reason == (reasons[index] if index < len(reasons) else ""):
             del entry["finish_reason"]
-        for part in entry.get("parts") or ():
-            if part.get("type") == "tool_call":
-                calls.append(
-                    {
-                        "id": part.get("id"),
-                        "name": part.get("name"),
-                        "arguments": part.get("arguments"),
-                    }
-                )
-    made = to_record(messages)
+        calls += _tool_calls(entry)
     if calls:
         attributes["tool_calls"] = calls
     if len(made) == 1 and len(made[0]) == 2 and isinstance(made[0]["content"], str):
@@ -184,13 +207,32 @@ def _output(raw: Any, attributes: dict[str, Any]) -> None:
         attributes["output"] = made
 
 
-def _are_messages(value: Any) -> bool:
-    if not isinstance(value, list):
-        return False
-    for entry in cast("list[Any]", value):
-        if not isinstance(entry, dict) or "role" not in entry:
-            return False
-    return True
+def _tool_calls(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = entry.get("tool_calls") or []
+    content = entry["content"]
+    if isinstance(content, list):
+        # Those that other parts follow stay in the content.
+        parts = cast("list[dict[str, Any]]", content)
+        found = [part for part in parts if part.get("type") == "tool_call"] + found
+    if not found:
+        return found
+    return [{key: call.get(key) for key in ("id", "name", "arguments")} for call in found]
+
+
+def _messages(raw: Any) -> Optional[list[dict[str, Any]]]:
+    """Messages in the record's form; None where the attribute holds something else."""
+    try:
+        return to_record(loads(raw) if isinstance(raw, str) else raw)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _unpack(source: dict[str, Any], names: Sequence[str]) -> None:
+    """Read the JSON text of nested values; an empty one stands for a deleted attribute."""
+    for name in names:
+        text = source.pop(name, "")
+        if text != "":
+            source[name] = _value(text)
 
 
 def _value(raw: Any) -> Any:
