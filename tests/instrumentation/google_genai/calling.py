@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import json
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Generator, List, Optional, Sequence, Tuple, cast
 
 import pytest
 
@@ -85,7 +85,7 @@ def _interaction(mode: str, answer: Any, path: str) -> Interaction:
     streamed = "stream" in mode
     method = "streamGenerateContent" if streamed else "generateContent"
     if isinstance(answer, tuple):
-        status, body = answer
+        status, body = cast("Tuple[int, Json]", answer)
         raw, kind = json.dumps(body).encode(), "application/json"
     else:
         status = 200
@@ -110,7 +110,7 @@ def playing(mode: str, *answers: Any, model: str = MODEL, **options: Any) -> Pla
 
 
 @contextlib.contextmanager
-def client_of(url: str, **options: Any) -> Iterator[Any]:
+def client_of(url: str, **options: Any) -> Generator[Any, None, None]:
     """A client of AI Studio; the test closes nothing."""
     http_options = {"base_url": url, "api_version": "v1beta", **options.pop("http_options", {})}
     client = genai().Client(api_key="written", http_options=http_options, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Generator, List, Optional
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -81,7 +81,7 @@ class Weather:
 
 
 @contextlib.contextmanager
-def caller(telemetry: Telemetry) -> Iterator[ReadableSpan]:
+def caller(telemetry: Telemetry) -> Generator[ReadableSpan, None, None]:
     """A span of the application's own around a call."""
     with telemetry.tracer.start_as_current_span("caller") as span:
         yield span
@@ -157,8 +157,8 @@ def test_ids_of_calls_are_on_their_executions(telemetry: Telemetry, mode: str):
     with playing(mode, *answers) as player, client_of(player.url) as client:
         run(client, mode, contents=["?"], config={"tools": [Weather().function(mode)]})
     executed = [attributes_of(span) for span in named(telemetry, "execute_tool")]
-    ids = [attributes.get("gen_ai.tool.call.id") for attributes in executed]
-    assert sorted(set(ids)) == ["call-0", "call-1"]
+    ids = {attributes.get("gen_ai.tool.call.id") for attributes in executed}
+    assert ids == {"call-0", "call-1"}
     for attributes in executed:
         place = json.loads(attributes["gen_ai.tool.call.arguments"])["place"]
         assert attributes["gen_ai.tool.call.id"] == {"Oslo": "call-0", "Rome": "call-1"}[place]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Tuple, cast
 
 import pytest
 
@@ -37,7 +37,7 @@ def without_port(received: Received) -> Received:
 def dumped(outcome: Outcome) -> Dict[str, Any]:
     assert outcome.error is None
     value = outcome.value
-    items: List[Any] = value if isinstance(value, list) else [value]
+    items = cast("List[Any]", value if isinstance(value, list) else [value])
     hidden = {"sdk_http_response"}  # holds the time of the answer
     return {
         "types": [type(item) for item in items],

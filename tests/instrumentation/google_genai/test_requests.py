@@ -287,7 +287,7 @@ def test_tools_of_every_shape_are_defined():
         description="Book a room.",
         parameters=t.Schema(type="OBJECT", properties={"nights": t.Schema(type="INTEGER")}),
     )
-    tools = [
+    tools: Any = [
         get_weather,
         t.Tool(function_declarations=[declaration]),
         {"function_declarations": [{"name": "cancel", "description": "Cancel it."}]},
@@ -319,7 +319,7 @@ def test_tools_of_every_shape_are_defined():
 
 @in_all_modes
 def test_tools_are_recorded_with_the_request(telemetry: Telemetry, mode: str):
-    config = {"tools": [{"google_search": {}}]}
+    config: Json = {"tools": [{"google_search": {}}]}
     with playing(mode, text_answer("Rain.")) as player, client_of(player.url) as client:
         run(client, mode, config=config)
     assert telemetry.record["attributes"]["gen_ai.tool.definitions"] == [
@@ -384,7 +384,7 @@ def test_request_on_the_wire_is_the_same_as_without_peekr(bare_telemetry: Teleme
 @in_all_modes
 def test_without_content_nothing_said_is_recorded(bare_telemetry: Telemetry, mode: str):
     bare_telemetry.instrument(capture_content=False)
-    config = {"system_instruction": "secret-1", "tools": [{"google_search": {}}]}
+    config: Json = {"system_instruction": "secret-1", "tools": [{"google_search": {}}]}
     with playing(mode, text_answer("secret-2")) as player, client_of(player.url) as client:
         run(client, mode, contents="secret-3", config=config)
     text = json.dumps(bare_telemetry.record) + str(bare_telemetry.span.attributes)
