@@ -65,7 +65,7 @@ SHOWN = (
 def requirement(package: str) -> str:
     """The range of a package in pyproject.toml, as it is written there."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    found = re.search(rf'"{re.escape(package)}(?:\[[^\]]*\])?([^";]*)(?:;[^"]*)?"', text)
+    found = re.search(rf'"{re.escape(package)}(?:\[[^\]]*\])?([<>=!~][^";]*)', text)
     if found is None:
         raise SystemExit(f"pyproject.toml does not name {package}")
     return found.group(1).replace(",", ", ")
