@@ -9,7 +9,7 @@ unmodified.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Mapping
 from time import time_ns
 from types import CoroutineType
 from typing import Any, Callable, NamedTuple, Optional, cast
@@ -19,7 +19,15 @@ from opentelemetry import trace as otel_trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from peekr import faults
-from peekr.instrumentation import Accumulator, Extractor, Fault, Request, Response, Usage
+from peekr.instrumentation import (
+    Accumulator,
+    Extractor,
+    Fault,
+    Request,
+    Response,
+    Usage,
+    iterators,
+)
 from peekr.messages import dump
 from peekr.semconv import otel, own
 
@@ -210,12 +218,12 @@ class Call:
         """
         readable = body
         for key, value in body.items():
-            if type(value) in _PLAIN_TYPES or not hasattr(value, "__next__"):
+            if type(value) in _PLAIN_TYPES or not iterators.may_be_read_but_once(value):
                 continue
             if self._late is None:
                 self._late = readable = dict(body)
             passed: list[Any] = []
-            body[key] = _keeping(value, passed)
+            body[key] = iterators.keeping(value, passed)
             readable[key] = passed
         return readable
 
@@ -519,12 +527,6 @@ def _is_off(hook: Hook) -> bool:
 
 def _arrived(accumulator: Optional[Accumulator]) -> Optional[Response]:
     return None if accumulator is None else accumulator.response()
-
-
-def _keeping(iterator: Iterator[Any], passed: list[Any]) -> Iterator[Any]:
-    for item in iterator:
-        passed.append(item)
-        yield item
 
 
 def _describe(error: BaseException) -> Fault:
