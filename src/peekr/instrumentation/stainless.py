@@ -20,7 +20,7 @@ from peekr.instrumentation.call import Call
 from peekr.instrumentation.stream import deliver as deliver_parsed
 from peekr.semconv import own
 
-__all__ = ["deliver", "deliver_raw"]
+__all__ = ["deliver", "deliver_raw", "deliver_request"]
 
 _RAW_HEADER = "x-stainless-raw-response"
 _REQUEST_ID_HEADERS = ("request-id", "x-request-id", "x-amzn-requestid")
@@ -39,6 +39,14 @@ def deliver(call: Call, result: Any) -> Any:
     elif call.request.stream:
         _note_request_id(call, getattr(result, "response", None))
     return deliver_parsed(call, result)
+
+
+def deliver_request(call: Call, result: Any) -> Any:
+    """Hand over a result of the client's own `request`, which may be of any of the forms."""
+    http_response = getattr(result, "http_response", None)
+    if http_response is None:
+        return deliver(call, result)
+    return deliver_raw(call, result, http_response)
 
 
 def deliver_raw(call: Call, result: Any, http_response: Any) -> Any:

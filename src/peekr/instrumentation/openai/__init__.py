@@ -11,10 +11,11 @@ from peekr.instrumentation.hooks import ProviderInstrumentor
 from peekr.instrumentation.openai.chat import ChatExtractor, CompletionExtractor, is_usage_chunk
 from peekr.instrumentation.openai.embeddings import EmbeddingsExtractor
 from peekr.instrumentation.openai.responses import ResponsesExtractor
-from peekr.instrumentation.stainless import deliver
+from peekr.instrumentation.stainless import deliver, deliver_request
 
 __all__ = ["OpenAIInstrumentor"]
 
+_CLIENT = "openai._base_client"
 _CHAT = "openai.resources.chat.completions.completions"
 _RESPONSES = "openai.resources.responses.responses"
 _EMBEDDINGS = "openai.resources.embeddings"
@@ -56,7 +57,7 @@ def _hooks() -> tuple[Hook, ...]:
         (_EMBEDDINGS, "Embeddings", "create", "openai.embeddings", "embeddings", embeddings),
         (_COMPLETIONS, "Completions", "create", "openai.completions", "text_completion", text),
     )
-    return tuple(
+    hooks = [
         Hook(
             module,
             f"{prefix}{cls}.{method}",
@@ -70,7 +71,54 @@ def _hooks() -> tuple[Hook, ...]:
         )
         for module, cls, method, record, operation, extractor in table
         for prefix, is_async in (("", False), ("Async", True))
+    ]
+    # What was taken from a client before it was watched (`create = client.chat.completions.create`,
+    # a cached `with_raw_response`, another library's wrapper) still sends its request through here.
+    paths = (
+        ("/chat/completions", "openai.chat", "chat", chat),
+        ("/responses", "openai.responses", "chat", responses),
+        ("/embeddings", "openai.embeddings", "embeddings", embeddings),
+        ("/completions", "openai.completions", "text_completion", text),
     )
+    for cls, is_async in (("SyncAPIClient", False), ("AsyncAPIClient", True)):
+        rows = {
+            path: Hook(
+                _CLIENT,
+                f"{cls}.request",
+                record,
+                "openai",
+                operation,
+                extractor,
+                is_async,
+                deliver_request,
+                body=_body,
+            )
+            for path, record, operation, extractor in paths
+        }
+        hooks.append(rows["/chat/completions"]._replace(choose=_by_path(rows)))
+    return tuple(hooks)
+
+
+def _by_path(
+    rows: Mapping[str, Hook],
+) -> Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Optional[Hook]]:
+    def choose(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Optional[Hook]:
+        del instance
+        options = _options(args, kwargs)
+        if getattr(options, "method", None) != "post":
+            return None
+        return rows.get(str(getattr(options, "url", "")))
+
+    return choose
+
+
+def _options(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    return args[1] if len(args) > 1 else kwargs.get("options")
+
+
+def _body(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    options = _options(args, kwargs)
+    return {**(options.json_data or {}), "extra_body": getattr(options, "extra_json", None)}
 
 
 class OpenAIInstrumentor(ProviderInstrumentor):

@@ -78,9 +78,11 @@ _NOT_PARAMETERS = frozenset(
 
 
 def endpoint(instance: Any) -> tuple[Optional[str], Optional[tuple[str, Optional[int]]]]:
-    """The provider's name and the server of a resource's client; None where unknown."""
-    client = getattr(instance, "_client", None)
-    base_url = getattr(client, "base_url", None)
+    """The provider's name and the server of a client or of a resource's; None where unknown."""
+    client, base_url = instance, getattr(instance, "base_url", None)
+    if base_url is None:
+        client = getattr(instance, "_client", None)
+        base_url = getattr(client, "base_url", None)
     if base_url is None:
         return None, None
     known = _endpoints.get(id(base_url))
