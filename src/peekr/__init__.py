@@ -15,17 +15,45 @@ from typing import TYPE_CHECKING, Any
 from peekr._version import __version__
 
 if TYPE_CHECKING:
+    from peekr import exporters
     from peekr.bootstrap import flush, instrument, shutdown, uninstrument
+    from peekr.decorator import trace
     from peekr.errors import ConfigurationError, PeekrError, UnreadableFileError
+    from peekr.exporters import (
+        ConsoleExporter,
+        JSONLExporter,
+        SQLiteExporter,
+        add_exporter,
+        clear_exporters,
+        remove_exporter,
+    )
+    from peekr.scopes import feature, session
+    from peekr.span_view import Span
+    from peekr.spans import end_span, get_current_span, span, start_span
 
 __all__ = [
     "ConfigurationError",
+    "ConsoleExporter",
+    "JSONLExporter",
     "PeekrError",
+    "SQLiteExporter",
+    "Span",
     "UnreadableFileError",
     "__version__",
+    "add_exporter",
+    "clear_exporters",
+    "end_span",
+    "exporters",
+    "feature",
     "flush",
+    "get_current_span",
     "instrument",
+    "remove_exporter",
+    "session",
     "shutdown",
+    "span",
+    "start_span",
+    "trace",
     "uninstrument",
 ]
 
@@ -33,16 +61,34 @@ __all__ = [
 # OpenTelemetry, and a program pays for what it uses.
 _HOMES = {
     "ConfigurationError": "peekr.errors",
+    "ConsoleExporter": "peekr.exporters",
+    "JSONLExporter": "peekr.exporters",
     "PeekrError": "peekr.errors",
+    "SQLiteExporter": "peekr.exporters",
+    "Span": "peekr.span_view",
     "UnreadableFileError": "peekr.errors",
+    "add_exporter": "peekr.exporters",
+    "clear_exporters": "peekr.exporters",
+    "end_span": "peekr.spans",
+    "feature": "peekr.scopes",
     "flush": "peekr.bootstrap",
+    "get_current_span": "peekr.spans",
     "instrument": "peekr.bootstrap",
+    "remove_exporter": "peekr.exporters",
+    "session": "peekr.scopes",
     "shutdown": "peekr.bootstrap",
+    "span": "peekr.spans",
+    "start_span": "peekr.spans",
+    "trace": "peekr.decorator",
     "uninstrument": "peekr.bootstrap",
 }
+_MODULES = ("exporters",)
+"""Modules that are public as such, so that `peekr.exporters.add_exporter` needs no import."""
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"peekr.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,8 +12,10 @@ from typing import Any, Callable, Optional, cast
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 import peekr.instrumentation
-from peekr import config, faults, provider
+from peekr import config, faults, provider, threads, tracing
 from peekr.config import Settings
+from peekr.delivery import DeliveryProcessor
+from peekr.exporters import registered
 from peekr.instrumentation.call import end_open_streams
 from peekr.instrumentation.hooks import ProviderInstrumentor
 from peekr.pipeline.processor import PeekrSpanProcessor, SpanStage
@@ -116,6 +118,8 @@ def uninstrument() -> None:
             if instrumentor.is_instrumented_by_opentelemetry:
                 instrumentor.uninstrument()
         _termination.guard(None)
+        tracing.follow(None)
+        threads.leave_threads_alone()
         if installation is not None:
             _detach(installation.processor)
             installation.output.close(_EXIT_TIMEOUT_S)
@@ -221,12 +225,32 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
             if previous.processor is not processor:
                 _detach(previous.processor)
             previous.output.close(_EXIT_TIMEOUT_S)
+        tracing.follow(
+            chosen,
+            capture_content=settings.capture_content,
+            max_chars=provider.max_attribute_chars(chosen),
+        )
+        threads.carry_into_threads()
         _watch(settings, chosen)
         if not _exit_registered:
             _exit_registered = True
             atexit.register(_at_exit)
-        is_deferred = bool(output.processors) or settings.writes_sqlite is not None
-        _termination.guard(_flush_now if is_deferred else None)
+        _guard_termination()
+
+
+def _guard_termination() -> None:
+    with _lock:
+        installation = _current
+        if installation is not None:
+            is_deferred = (
+                installation.settings.writes_sqlite is not None
+                or any(processor is not registered for processor in installation.output.processors)
+                or bool(registered.exporters)
+            )
+            _termination.guard(_flush_now if is_deferred else None)
+
+
+registered.changed = _guard_termination
 
 
 def _detach(processor: PeekrSpanProcessor) -> None:
@@ -273,12 +297,12 @@ def _make_sinks(settings: Settings) -> list[RecordSink]:
 
 def _make_processors(exporter: Any) -> list[SpanProcessor]:
     if exporter is None:
-        return []
+        return [registered]
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-    if isinstance(exporter, SpanExporter):
-        return [BatchSpanProcessor(exporter)]
-    return []
+    if isinstance(exporter, SpanExporter) and not getattr(exporter, "is_immediate", False):
+        return [BatchSpanProcessor(exporter), registered]
+    return [DeliveryProcessor([exporter]), registered]
 
 
 # -- the instrumentors -----------------------------------------------------------------------------

@@ -1,0 +1,387 @@
+"""The view of an OpenTelemetry span under the names of the record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, MutableMapping
+from time import time_ns
+from typing import Any, Literal, Optional, Union, cast
+
+from opentelemetry import trace as otel_trace
+from opentelemetry.context import Context
+from opentelemetry.trace import StatusCode
+from opentelemetry.version import __version__ as otel_version
+
+from peekr import tracing
+from peekr.encoding import loads
+from peekr.messages import dump
+from peekr.semconv import otel, own
+from peekr.values import jsonable
+
+__all__ = ["Span", "SpanAttributes", "thawed"]
+
+_OTEL_NAMES = {
+    "model": otel.GEN_AI_REQUEST_MODEL,
+    "provider": otel.GEN_AI_PROVIDER_NAME,
+    "tokens_input": otel.GEN_AI_USAGE_INPUT_TOKENS,
+    "tokens_output": otel.GEN_AI_USAGE_OUTPUT_TOKENS,
+    "tokens_cache_read": otel.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
+    "tokens_cache_write": otel.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS,
+    "tokens_reasoning": otel.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
+    "finish_reasons": otel.GEN_AI_RESPONSE_FINISH_REASONS,
+    "session_id": otel.SESSION_ID,
+    "user_id": otel.USER_ID,
+    "tenant_id": own.PEEKR_TENANT_ID,
+    "retention_class": own.PEEKR_RETENTION_CLASS,
+    "input": own.PEEKR_INPUT,
+    "output": own.PEEKR_OUTPUT,
+    "cost_usd": own.PEEKR_COST_USD,
+    "experiment_variant": own.PEEKR_EXPERIMENT_VARIANT,
+    "feature": own.PEEKR_FEATURE,
+    "endpoint": own.PEEKR_ENDPOINT,
+}
+_RECORD_NAMES = {name: key for key, name in _OTEL_NAMES.items()}
+_CONTENT = (own.PEEKR_INPUT, own.PEEKR_OUTPUT)
+_MARK = own.PEEKR_JSON_ATTRIBUTES
+_SCALARS = (str, bool, int, float)
+_NO_ATTRIBUTES: Mapping[str, Any] = {}
+# Around changes of the list of JSON attributes, which is read and written back.
+_mark_lock = threading.RLock()
+
+
+class SpanAttributes(MutableMapping[str, Any]):
+    """The attributes of a span, readable and writable by the record's names and OpenTelemetry's.
+
+    `attributes["feature"]` and `attributes["peekr.feature"]` are the same entry; iteration gives
+    the record's name. Values may be nested: the span gets them as they are where the OpenTelemetry
+    SDK takes nested values, else as JSON text, and reading gives them back. What is read is a copy:
+    change it and set it again. Values that are no JSON values are represented as `peekr.values`
+    says.
+
+    A deleted entry is overwritten, for OpenTelemetry knows no deletion. Setting an entry of an
+    ended span does nothing. `input` and `output` are not kept under `capture_content=False`.
+    """
+
+    __slots__ = ("_local", "_otel")
+
+    def __init__(self, span: otel_trace.Span) -> None:
+        self._otel = span
+        # A span that nobody records still gives back what the application put there.
+        self._local: Optional[dict[str, Any]] = None
+
+    def __getitem__(self, key: str) -> Any:
+        held = self._held()
+        name = _OTEL_NAMES.get(key, key)
+        if name not in held:
+            name = key
+        value = held[name]
+        if name == _MARK:
+            raise KeyError(key)
+        if name in _CONTENT:
+            return _parsed(value)
+        if name in held.get(_MARK, ()):
+            if value == "":
+                raise KeyError(key)
+            return _parsed(value)
+        return thawed(value)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        span = self._otel
+        if not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            key = str(key)
+        name = _OTEL_NAMES.get(key, key)
+        if not span.is_recording():
+            if not hasattr(span, "attributes"):
+                self._keep(name, value)
+            return
+        if name in _CONTENT:
+            settings = tracing.current()
+            if settings.capture_content:
+                span.set_attribute(name, dump(jsonable(value), settings.max_chars))
+            return
+        if name == _MARK:
+            return
+        kind = cast("type[Any]", type(value))
+        if kind is not str and kind is not bool and kind is not float:
+            value = jsonable(value)
+            if not (isinstance(value, _SCALARS) or _is_taken(value)):
+                text = dump(value, tracing.current().max_chars)
+                self._mark(name, is_json=True)
+                span.set_attribute(name, text)
+                return
+        if name in self._held().get(_MARK, ()):
+            self._mark(name, is_json=False)
+        span.set_attribute(name, value)
+        if name == otel.SESSION_ID:
+            span.set_attribute(otel.GEN_AI_CONVERSATION_ID, value)
+
+    def __delitem__(self, key: str) -> None:
+        self[key]
+        name = _OTEL_NAMES.get(key, key)
+        span = self._otel
+        if self._local is not None:
+            self._local.pop(name if name in self._local else key)
+        elif span.is_recording():
+            name = name if name in self._held() else key
+            self._mark(name, is_json=True)
+            span.set_attribute(name, "")
+
+    def __iter__(self) -> Iterator[str]:
+        held: Any = self._held()
+        if held is not _NO_ATTRIBUTES:
+            held = held.copy()  # other threads may add to it
+        marked = held.get(_MARK, ())
+        items: list[tuple[str, Any]] = list(held.items())
+        # An entry that stands there under both of its names is one.
+        names: dict[str, None] = {}
+        for name, value in items:
+            if name != _MARK and not (value == "" and name in marked):
+                names[_RECORD_NAMES.get(name, name)] = None
+        return iter(names)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def _held(self) -> Mapping[str, Any]:
+        held: Any = getattr(self._otel, "attributes", None)
+        return (self._local or _NO_ATTRIBUTES) if held is None else held
+
+    def _keep(self, name: str, value: Any) -> None:
+        if self._local is None:
+            self._local = {}
+        self._local[name] = dump(jsonable(value)) if name in _CONTENT else jsonable(value)
+
+    def _mark(self, name: str, *, is_json: bool) -> None:
+        """Say on the span itself which attributes are JSON text: every reader can see it there."""
+        with _mark_lock:
+            marked = [held for held in self._held().get(_MARK, ()) if held != name]
+            if is_json:
+                marked.append(name)
+            self._otel.set_attribute(_MARK, marked)
+
+
+class Span:
+    """One span as Peekr shows it; a view, so that OpenTelemetry and Peekr see the same.
+
+    Two views of one span are equal. Safe from any thread. Nothing here raises for a span that has
+    ended or is not recorded: what is set then is forgotten.
+    """
+
+    __slots__ = ("__weakref__", "_attributes", "_end_ns", "_once", "_otel", "_previous",
+                 "_start_ns", "_wish")  # fmt: skip
+
+    def __init__(self, span: otel_trace.Span) -> None:
+        """View a span.
+
+        Args:
+            span: The span, whoever started it.
+        """
+        self._otel = span
+        self._attributes: Optional[SpanAttributes] = None
+        self._wish: Optional[Literal["ok"]] = None
+        # Of spans that were started through Peekr: the context to return to. Empty `_once` means
+        # ended; pop() is atomic, so of two threads that end a span one does.
+        self._previous: Optional[Context] = None
+        self._once = [True]
+        self._start_ns = 0 if hasattr(span, "start_time") else time_ns()
+        self._end_ns: Optional[int] = None
+
+    @property
+    def otel_span(self) -> otel_trace.Span:
+        """The OpenTelemetry span that this is a view of."""
+        return self._otel
+
+    @property
+    def attributes(self) -> SpanAttributes:
+        """The span's attributes, to read and to change."""
+        made = self._attributes
+        if made is None:
+            made = self._attributes = SpanAttributes(self._otel)
+        return made
+
+    @property
+    def name(self) -> str:
+        """The record's name."""
+        held: Any = getattr(self._otel, "attributes", None) or _NO_ATTRIBUTES
+        return held.get(own.PEEKR_RECORD_NAME) or getattr(self._otel, "name", "")
+
+    @name.setter
+    def name(self, name: str) -> None:
+        if self._otel.is_recording():
+            self._otel.update_name(name)
+
+    @property
+    def status(self) -> Literal["ok", "error"]:
+        """`"ok"` or `"error"`; may be set either way until the span ends.
+
+        OpenTelemetry takes an OK for final, so the `"ok"` of a span that was started through Peekr
+        is handed on when the span ends. An exception that ends a block or a function after
+        `"ok"` makes it an error.
+
+        Raises:
+            ValueError: it is set to something else.
+        """
+        if self._wish is not None:
+            return self._wish
+        status = getattr(self._otel, "status", None)
+        is_error = status is not None and status.status_code is StatusCode.ERROR
+        return "error" if is_error else "ok"
+
+    @status.setter
+    def status(self, status: Literal["ok", "error"]) -> None:
+        if status not in ("ok", "error"):
+            raise ValueError(f"status={status!r} is neither 'ok' nor 'error'")
+        if not self._otel.is_recording():
+            return
+        if status == "error":
+            self._wish = None
+            if self.status != "error":
+                self._otel.set_status(StatusCode.ERROR)
+        elif self._previous is not None:
+            self._wish = "ok"
+        else:
+            self._otel.set_status(StatusCode.OK)
+
+    @property
+    def trace_id(self) -> str:
+        """32 hexadecimal digits, all 0 where nothing is recorded."""
+        return format(self._otel.get_span_context().trace_id, "032x")
+
+    @property
+    def span_id(self) -> str:
+        """16 hexadecimal digits, all 0 where nothing is recorded."""
+        return format(self._otel.get_span_context().span_id, "016x")
+
+    @property
+    def parent_id(self) -> Optional[str]:
+        """The parent's `span_id`, None for a root."""
+        parent = getattr(self._otel, "parent", None)
+        return None if parent is None else format(parent.span_id, "016x")
+
+    @property
+    def start_time(self) -> float:
+        """Unix time in seconds."""
+        return self._bounds()[0] / 1e9
+
+    @property
+    def end_time(self) -> Optional[float]:
+        """Unix time in seconds, None until the span ends."""
+        end_ns = self._bounds()[1]
+        return None if end_ns is None else end_ns / 1e9
+
+    @property
+    def duration_ms(self) -> Optional[float]:
+        """Milliseconds between start and end, None until the span ends."""
+        start_ns, end_ns = self._bounds()
+        return None if end_ns is None else (end_ns - start_ns) / 1e6
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record, as it is stored when the span ends; until then as far as it is known."""
+        span: Any = self._otel
+        if hasattr(span, "events"):
+            # Imported here: it needs the SDK, which a program that only starts spans may not have
+            # loaded.
+            from peekr.pipeline.project import project
+
+            made = project(span).to_dict()
+            made["attributes"] = thawed(made["attributes"])
+        else:
+            held = dict(self.attributes)
+            made: dict[str, Any] = {
+                "trace_id": self.trace_id,
+                "span_id": self.span_id,
+                "parent_id": self.parent_id,
+                "name": self.name,
+                "start_time": self.start_time,
+                "end_time": None,
+                "duration_ms": None,
+                "status": self.status,
+                "tenant_id": held.pop("tenant_id", None),
+                "retention_class": held.pop("retention_class", None),
+                "attributes": held,
+            }
+        made["status"] = self.status
+        made["end_time"], made["duration_ms"] = self.end_time, self.duration_ms
+        return made
+
+    def record_exception(self, error: BaseException) -> None:
+        """Put an exception on the span and set its status to `"error"`.
+
+        Under `capture_content=False` only its type is kept: a message may quote a prompt.
+        """
+        span = self._otel
+        if not span.is_recording():
+            return
+        self._wish = None
+        kind = type(error).__qualname__
+        span.set_attribute(otel.ERROR_TYPE, kind)
+        message = kind
+        if tracing.current().capture_content:
+            try:
+                message = str(error) or kind
+                span.record_exception(error)
+            except Exception:
+                pass  # its __str__ raises: the type is all there is to say
+        span.set_status(StatusCode.ERROR, message)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Span) and other._otel is self._otel
+
+    def __hash__(self) -> int:
+        return hash(self._otel)
+
+    def __repr__(self) -> str:
+        return f"<peekr.Span {self.name!r} {self.trace_id}/{self.span_id} {self.status}>"
+
+    def _bounds(self) -> tuple[int, Optional[int]]:
+        span: Any = self._otel
+        if self._start_ns:
+            return self._start_ns, self._end_ns
+        return span.start_time or 0, span.end_time
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return thawed(value)
+    try:
+        return loads(value)
+    except ValueError:
+        return value  # a plain text of other code, or one that a limit has cut
+
+
+def thawed(value: Any) -> Any:
+    """Lists in the place of the tuples, and dicts in the place of the mappings, of the SDK."""
+    if isinstance(value, (tuple, list)):
+        return [thawed(item) for item in cast("tuple[Any, ...]", value)]
+    if isinstance(value, Mapping):
+        return {key: thawed(item) for key, item in cast("Mapping[str, Any]", value).items()}
+    return value
+
+
+def _is_taken(value: Any) -> bool:
+    """Whether an attribute of the SDK can hold this list, dict or None as it is."""
+    if _sdk_nests():
+        return True
+    if not isinstance(value, list) or not value:
+        return isinstance(value, list)
+    items = cast("list[Union[str, bool, int, float]]", value)
+    kind = type(items[0])
+    return kind in _SCALARS and all(type(item) is kind for item in items)
+
+
+_nests: Optional[bool] = None
+
+
+def _sdk_nests() -> bool:
+    """Whether OpenTelemetry takes nested values: before 1.45 it logs a warning and drops them."""
+    global _nests
+    if _nests is None:
+        try:
+            major, minor = otel_version.split(".")[:2]
+            _nests = (int(major), int(minor)) >= (1, 45)
+        except ValueError:
+            _nests = False
+    return _nests
