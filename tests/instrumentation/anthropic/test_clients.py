@@ -1,0 +1,250 @@
+"""Clients of other platforms, and the helpers that make several requests."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any, Dict, List
+
+import anthropic
+import pytest
+
+import peekr
+from simulated_providers import SimulatedProviders
+
+from ...conftest import Telemetry, attributes_of
+from ...support.player import Player
+from .calls import (
+    ASK,
+    Calls,
+    answer,
+    aws_events,
+    body_of,
+    event_bodies,
+    events,
+    settled,
+    user,
+)
+
+HELLO: List[Any] = [({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Hello"}])]
+BEDROCK: Dict[str, Any] = {
+    "cls": "AnthropicBedrock",
+    "aws_region": "us-east-1",
+    "aws_access_key": "test",
+    "aws_secret_key": "test",
+}
+VERTEX: Dict[str, Any] = {
+    "cls": "AnthropicVertex",
+    "region": "us-east5",
+    "project_id": "p1",
+    "access_token": "test",
+}
+AWS_PATH = "/model/claude-test-1/invoke"
+VERTEX_PATH = "/projects/p1/locations/us-east5/publishers/anthropic/models/claude-test-1:"
+
+
+def on_platform(name: str, mode: str, url: str) -> Calls:
+    options = dict(BEDROCK if name == "aws.bedrock" else VERTEX)
+    if name == "aws.bedrock":
+        pytest.importorskip("botocore")
+    else:
+        pytest.importorskip("google.auth")
+    return Calls(mode, url, **options)
+
+
+def played_for(name: str, streamed: bool) -> Any:
+    bodies = event_bodies(HELLO)
+    whole = body_of([{"type": "text", "text": "Hello"}])
+    if name == "aws.bedrock":
+        if streamed:
+            return aws_events(*bodies, path=f"{AWS_PATH}-with-response-stream")
+        return answer(whole, AWS_PATH)
+    if streamed:
+        return events(*bodies, path=f"{VERTEX_PATH}streamRawPredict")
+    return answer(whole, f"{VERTEX_PATH}rawPredict")
+
+
+platforms = pytest.mark.parametrize("name", ["aws.bedrock", "gcp.vertex_ai"])
+
+
+def assert_hello(telemetry: Telemetry, provider: str) -> None:
+    got = attributes_of(telemetry.span)
+    assert got["gen_ai.provider.name"] == provider
+    assert got["gen_ai.request.model"] == "claude-test-1"
+    assert got["server.address"] == "127.0.0.1"
+    attributes = telemetry.record["attributes"]
+    assert telemetry.record["name"] == "anthropic.messages"
+    assert attributes["output"] == "Hello"
+    assert attributes["provider"] == provider
+    assert (attributes["tokens_input"], attributes["tokens_output"]) == (10, 5)
+    assert attributes["peekr.request.id"] in ("req_1", "aws_1")
+
+
+@platforms
+@pytest.mark.parametrize("api", ["messages", "beta.messages"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+async def test_client_of_a_platform_is_recorded_with_its_provider(
+    name: str, api: str, streamed: bool, mode: str, telemetry: Telemetry
+):
+    with Player(played_for(name, streamed)) as player:
+        async with on_platform(name, mode, player.url) as call:
+            result = await call(f"{api}.create", **ASK, stream=streamed)
+            if streamed:
+                await call.drain(result)
+        assert not player.unexpected
+        assert "traceparent" not in player.requests[0].headers
+    assert_hello(telemetry, name)
+
+
+@platforms
+async def test_helper_of_a_platforms_client_is_recorded(name: str, mode: str, telemetry: Telemetry):
+    with Player(played_for(name, True)) as player:
+        call = on_platform(name, mode, player.url)
+        async with call, call.entered(call.method("messages.stream")(**ASK)) as stream:
+            assert await settled(stream.get_final_text()) == "Hello"
+    assert_hello(telemetry, name)
+
+
+@platforms
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize("way", ["with_raw_response", "with_streaming_response"])
+async def test_raw_response_of_a_platforms_client_is_recorded(
+    name: str, way: str, streamed: bool, mode: str, telemetry: Telemetry
+):
+    with Player(played_for(name, streamed)) as player:
+        async with on_platform(name, mode, player.url) as call:
+            create = call.method(f"messages.{way}.create")
+            if way == "with_raw_response":
+                raw = await settled(create(**ASK, stream=streamed))
+                parsed = await settled(raw.parse())
+                if streamed:
+                    await call.drain(parsed)
+            else:
+                async with call.entered(create(**ASK, stream=streamed)) as response:
+                    read = await call.drain(response.iter_bytes())
+                    assert b"".join(read)
+    assert_hello(telemetry, name)
+
+
+async def test_client_made_before_instrument_is_recorded(
+    mode: str, bare_telemetry: Telemetry, simulated: SimulatedProviders
+):
+    async with Calls(mode, simulated.anthropic_url) as call:
+        messages, beta = call.client.messages, call.client.beta.messages
+        raw = messages.with_raw_response
+        bare_telemetry.instrument()
+        for create in (messages.create, beta.create, raw.create):
+            await settled(create(**ASK))
+    assert [record["name"] for record in bare_telemetry.records] == ["anthropic.messages"] * 3
+
+
+async def test_subclass_of_a_client_is_recorded(mode: str, telemetry: Telemetry, simulated: Any):
+    base = anthropic.Anthropic if mode == "sync" else anthropic.AsyncAnthropic
+
+    class OurClient(base):
+        """An application's own client."""
+
+    client = OurClient(base_url=simulated.anthropic_url, api_key="test", max_retries=0)
+    await settled(client.messages.create(**ASK))
+    await settled(client.close())
+    assert telemetry.record["attributes"]["provider"] == "anthropic"
+
+
+def test_methods_keep_their_signatures(bare_telemetry: Telemetry):
+    from anthropic.resources.messages import Messages
+
+    signatures = [inspect.signature(getattr(Messages, name)) for name in ("create", "stream")]
+    request = inspect.signature(anthropic.Anthropic.request)
+    bare_telemetry.instrument()
+    assert [inspect.signature(getattr(Messages, n)) for n in ("create", "stream")] == signatures
+    assert inspect.signature(anthropic.Anthropic.request) == request
+    assert inspect.iscoroutinefunction(anthropic.AsyncAnthropic.request)
+
+
+def test_uninstrument_puts_the_sdks_own_methods_back(bare_telemetry: Telemetry):
+    before = anthropic.Anthropic.request, anthropic.AsyncAnthropic.request
+    bare_telemetry.instrument()
+    assert anthropic.Anthropic.request is not before[0]
+    peekr.uninstrument()
+    assert (anthropic.Anthropic.request, anthropic.AsyncAnthropic.request) == before
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+async def test_tool_runner_has_one_span_a_request(
+    streamed: bool, mode: str, telemetry: Telemetry, simulated: SimulatedProviders
+):
+    if not hasattr(anthropic, "beta_tool"):
+        pytest.skip(f"anthropic {anthropic.__version__} has no tool runner")
+    asked: List[str] = []
+
+    def get_weather(location: str) -> str:
+        """Tell the weather.
+
+        Args:
+            location: Where.
+        """
+        asked.append(location)
+        return "sunny"
+
+    async def get_weather_async(location: str) -> str:
+        """Tell the weather.
+
+        Args:
+            location: Where.
+        """
+        return get_weather(location)
+
+    tool: Any = (
+        anthropic.beta_tool(get_weather)
+        if mode == "sync"
+        else anthropic.beta_async_tool(name="get_weather")(get_weather_async)
+    )
+    arguments: Dict[str, Any] = {**ASK, "messages": user("What is the weather in Paris?")}
+    async with Calls(mode, simulated.anthropic_url) as call:
+        with telemetry.tracer.start_as_current_span("caller"):
+            tool_runner = call.client.beta.messages.tool_runner
+            if "thread" in inspect.signature(tool_runner).parameters:
+                arguments["thread"] = False  # each request with the whole history
+            runner = tool_runner(**arguments, tools=[tool], stream=streamed)
+            await call.drain(runner)
+    assert asked == ["Paris"]
+    records = [r for r in telemetry.records if r["name"] == "anthropic.messages"]
+    assert [record["attributes"]["finish_reasons"] for record in records] == [
+        ["tool_use"],
+        ["end_turn"],
+    ]
+    assert records[0]["attributes"]["tool_calls"][0]["arguments"] == {"location": "Paris"}
+    assert len({record["trace_id"] for record in records}) == 1
+    last = json.loads(attributes_of(spans_of(telemetry)[-1])["gen_ai.input.messages"])[-1]
+    assert last["role"] == "tool"
+
+
+def spans_of(telemetry: Telemetry) -> List[Any]:
+    return [span for span in telemetry.spans if span.name.startswith("chat ")]
+
+
+async def test_parsed_output_is_recorded_as_the_text_it_was(call: Calls, telemetry: Telemetry):
+    if not hasattr(call.client.messages, "parse"):
+        pytest.skip(f"anthropic {anthropic.__version__} has no messages.parse")
+    from pydantic import BaseModel
+
+    class Place(BaseModel):
+        name: str
+
+    message = await call("messages.parse", **ASK, output_format=Place)
+    assert type(message.parsed_output) is Place
+    got = attributes_of(telemetry.span)
+    assert got["gen_ai.output.type"] == "json"
+    parameters = json.loads(got["peekr.request.parameters"])
+    assert parameters["output_config"]["format"]["type"] == "json_schema"
+    assert (
+        json.loads(telemetry.record["attributes"]["output"]) == message.parsed_output.model_dump()
+    )
+
+
+async def test_message_thread_is_recorded_request_by_request(call: Calls, telemetry: Telemetry):
+    if not hasattr(call.client.beta.messages, "thread"):
+        pytest.skip(f"anthropic {anthropic.__version__} has no message threads")
+    thread = call.client.beta.messages.thread(model="claude-test-1", max_tokens=64)
+    await settled(thread.send({"role": "user", "content": "hi there"}))
+    assert [record["name"] for record in telemetry.records] == ["anthropic.messages"]
