@@ -16,6 +16,7 @@ from peekr import faults
 from peekr.instrumentation.call import Runtime, is_suppressed
 from peekr.messages import dump
 from peekr.semconv import otel
+from peekr.values import jsonable
 
 __all__ = ["ToolExecution", "ToolRun"]
 
@@ -121,7 +122,4 @@ class ToolRun:
         self._span.end()
 
     def _dumped(self, value: Any) -> str:
-        plain = getattr(value, "model_dump", None)
-        if callable(plain) and not isinstance(value, type):
-            value = plain(mode="json")
-        return dump(value, self._runtime.max_chars)
+        return dump(jsonable(value), self._runtime.max_chars)

@@ -68,6 +68,9 @@ class Weather:
             await asyncio.sleep(0)
             return self._answer(place)
 
+        for function in (get_weather, get_weather_async):
+            # Most versions of the SDK do not read annotations that are texts.
+            function.__annotations__ = {"place": str, "return": str}
         if mode.startswith("async") and version() >= (1, 20):
             get_weather_async.__name__ = "get_weather"
             return get_weather_async
@@ -217,6 +220,8 @@ def test_without_content_a_function_is_seen_but_not_what_it_said(
 
 @in_all_modes
 def test_functions_that_are_only_offered_are_not_called(telemetry: Telemetry, mode: str):
+    if mode == "async-stream" and version() < (1, 3):
+        pytest.skip("without the loop this version gives a coroutine in place of the stream")
     weather = Weather()
     config = {
         "tools": [weather.function(mode)],

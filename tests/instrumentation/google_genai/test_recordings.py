@@ -14,7 +14,7 @@ from ...support.facts import facts_of
 from ...support.player import Player, Received
 from ...support.recordings import Recording, load, recording_params
 from ..checking import check_record, check_span
-from .calling import quiet
+from .calling import quiet, types
 
 pytestmark = quiet
 
@@ -50,6 +50,8 @@ def dumped(outcome: Outcome) -> Dict[str, Any]:
 def test_recorded_answer_is_told_whole_and_reaches_the_caller_unchanged(
     file: Path, mode: str, bare_telemetry: Telemetry
 ):
+    if "thoughts_token_count" not in types().GenerateContentResponseUsageMetadata.model_fields:
+        pytest.skip("this version drops the count of the thoughts")
     played = load(file)
     bare, bare_requests = play(played, mode)
     bare_telemetry.instrument()
