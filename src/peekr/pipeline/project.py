@@ -36,7 +36,12 @@ _RENAMED = (
     (own.PEEKR_ENDPOINT, "endpoint"),
 )
 # JSON text on the span, a JSON value in the record.
-_IN_AND_OUT = ((own.PEEKR_INPUT, "input"), (own.PEEKR_OUTPUT, "output"))
+_IN_AND_OUT = (
+    (own.PEEKR_INPUT, "input"),
+    (own.PEEKR_OUTPUT, "output"),
+    (otel.GEN_AI_TOOL_CALL_ARGUMENTS, "input"),
+    (otel.GEN_AI_TOOL_CALL_RESULT, "output"),
+)
 # JSON text on the span, a JSON value in the record.
 _STRUCTURED = (otel.GEN_AI_TOOL_DEFINITIONS, own.PEEKR_REQUEST_PARAMETERS)
 # Operations whose single input is a bare text rather than a conversation.

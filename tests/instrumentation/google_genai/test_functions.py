@@ -132,6 +132,10 @@ def test_each_request_and_each_function_has_a_span_below_the_caller(
             "gen_ai.tool.call.arguments": json.dumps({"place": place}, separators=(",", ":")),
             "gen_ai.tool.call.result": json.dumps(f"rain in {place}"),
         }
+    tools = [r["attributes"] for r in telemetry.records if r["name"].startswith("execute_tool")]
+    assert [(tool["input"], tool["output"]) for tool in tools] == [
+        ({"place": place}, f"rain in {place}") for place in weather.asked
+    ]
     names = [r["name"] for r in telemetry.records if r["name"].startswith("gemini.")]
     assert set(names) == {f"gemini.generate_content{'_stream' if 'stream' in mode else ''}"}
 
