@@ -1,4 +1,4 @@
-"""Recorded answers of Bedrock, through boto3 and aioboto3: every fact on the span and the record."""
+"""Recorded answers of Bedrock, through both SDKs: every fact on the span and in the record."""
 
 from __future__ import annotations
 
