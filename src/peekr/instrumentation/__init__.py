@@ -106,12 +106,14 @@ class Fault(NamedTuple):
         status_code: The HTTP status, where there was one.
         code: The provider's own name of the kind of failure, where it is not `type` already:
             `model_not_found`, `insufficient_quota`.
+        answer: The provider's answer that an exception carries, where the SDK could not use it.
     """
 
     type: str
     message: str
     status_code: Optional[int] = None
     code: Optional[str] = None
+    answer: Any = None
 
 
 class Response:

@@ -294,9 +294,11 @@ class Call:
             if isinstance(request_id, str):
                 self._content[own.PEEKR_REQUEST_ID] = request_id
             fault = self.hook.extractor.fault(error) or _describe(error)
+            if response is None and fault.answer is not None:
+                response = self.hook.extractor.response(fault.answer)
             self._end(response, fault=fault, error=error)
         except Exception:
-            self._end_bare(f"recording an error of {self.hook.record}")
+            self._end_bare(f"recording an error of {self.hook.record}", error)
 
     def finish(self, accumulator: Accumulator) -> None:
         """End a stream that came to its end."""
@@ -370,11 +372,15 @@ class Call:
             span.set_status(Status(StatusCode.ERROR, description))
         span.end()
 
-    def _end_bare(self, doing: str) -> None:
+    def _end_bare(self, doing: str, error: Optional[BaseException] = None) -> None:
         try:
             faults.report(doing)
         finally:
             if self._span.is_recording():
+                if error is not None:
+                    kind = type(error).__qualname__
+                    self._span.set_attribute(otel.ERROR_TYPE, kind)
+                    self._span.set_status(Status(StatusCode.ERROR, kind))
                 self._span.end()
 
     def _read_response(self, response: Response) -> None:

@@ -48,34 +48,38 @@ def keeping(value: Iterable[Any], passed: list[Any]) -> Any:
     # It runs while the SDK works, but is the caller's code: it sees the caller's span, and model
     # calls of its own are calls by themselves.
     callers = otel_context.get_current()
-    if isinstance(value, Iterator):
-        return _keep(value, passed, callers)
-    return _KeepingIterable(value, passed, callers)
+    kind = _KeepingIterator if isinstance(value, Iterator) else _KeepingIterable
+    return kind(value, passed, callers)
 
 
-def _keep(
-    iterator: Iterator[Any], passed: list[Any], callers: otel_context.Context
-) -> Iterator[Any]:
-    while True:
-        token = otel_context.attach(callers)
-        try:
-            item = next(iterator)
-        except StopIteration:
-            return
-        finally:
-            otel_context.detach(token)
-        passed.append(item)
-        yield item
-
-
-class _KeepingIterable(_ObjectProxy):
-    """An iterable that keeps what its latest iterator gives."""
+class _Keeping(_ObjectProxy):
+    """The caller's object in all respects but that it keeps what it gives."""
 
     def __init__(self, wrapped: Any, passed: list[Any], callers: otel_context.Context) -> None:
         super().__init__(wrapped)
         self._self_passed = passed
         self._self_callers = callers
 
-    def __iter__(self) -> Iterator[Any]:
+
+class _KeepingIterator(_Keeping):
+    """An iterator."""
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        token = otel_context.attach(self._self_callers)
+        try:
+            item = next(self.__wrapped__)
+        finally:
+            otel_context.detach(token)
+        self._self_passed.append(item)
+        return item
+
+
+class _KeepingIterable(_Keeping):
+    """An iterable, of which the latest iterator counts."""
+
+    def __iter__(self) -> Any:
         self._self_passed.clear()
-        return _keep(iter(self.__wrapped__), self._self_passed, self._self_callers)
+        return _KeepingIterator(iter(self.__wrapped__), self._self_passed, self._self_callers)
