@@ -63,6 +63,10 @@ class Calls:
             with manager as inner:
                 yield inner
 
+    async def enter(self, manager: Any) -> Any:
+        """What `with` or `async with` begins with."""
+        return await settled(manager.__aenter__() if self.is_async else manager.__enter__())
+
     async def take(self, stream: Any, count: int = 1) -> List[Any]:
         """So many chunks, by `next()`."""
         return [await (anext_(stream) if self.is_async else settled(next(stream)))] + (

@@ -6,7 +6,7 @@ openai 1.66 to 3.54.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Optional, cast
 
 from peekr.instrumentation import Accumulator, Fault, Request, Response, field, fields
@@ -326,7 +326,12 @@ def _body_error(result: Any) -> Optional[Fault]:
 
 
 def _list(value: Any) -> list[Any]:
-    return list(cast("list[Any]", value)) if isinstance(value, (list, tuple)) else []
+    """The entries of a collection; none of an iterator, which is the SDK's to consume."""
+    if isinstance(value, (list, tuple)):
+        return list(cast("list[Any]", value))
+    if isinstance(value, Collection) and not isinstance(value, (str, bytes, Mapping)):
+        return list(cast("Collection[Any]", value))
+    return []
 
 
 class _Choice:

@@ -211,7 +211,12 @@ def text_of(content: Any) -> Optional[str]:
 def fault(error: BaseException) -> Optional[Fault]:
     """An exception of the SDK: its class, its words, the HTTP status, the API's code."""
     if not hasattr(error, "body"):
-        return None  # none of the SDK's: the caller's own, or Python's
+        answer = getattr(error, "completion", None)
+        if answer is None:
+            return None  # none of the SDK's: the caller's own, or Python's
+        # `parse` could not make the caller's model of an answer that was cut off.
+        name = type(error).__qualname__
+        return Fault(name, str(error) or name, answer=answer)
     status = getattr(error, "status_code", None)
     code = getattr(error, "code", None) or getattr(error, "type", None)
     name = type(error).__qualname__
