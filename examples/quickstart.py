@@ -51,7 +51,7 @@ def ask_with_tools(client: openai.OpenAI, question: str) -> str:
         {"role": "user", "content": question},
     ]
     try:
-        reply = client.chat.completions.create(model="gpt-9", messages=messages, tools=TOOLS)
+        reply = client.chat.completions.create(model="no-such-model", messages=messages, tools=TOOLS)
     except openai.NotFoundError:
         # The error is in the trace, and so is the second attempt.
         reply = client.chat.completions.create(model="gpt-4o", messages=messages, tools=TOOLS)
@@ -83,7 +83,7 @@ def plan_walk(providers: SimulatedProviders, question: str) -> str:
 
     claude = anthropic.Anthropic(base_url=providers.anthropic_url, api_key="simulated")
     review = claude.messages.create(
-        model="claude-sonnet-4-5",
+        model="claude-sonnet-5",
         max_tokens=200,
         system="You find what is missing in a plan.",
         messages=[{"role": "user", "content": plan}],
