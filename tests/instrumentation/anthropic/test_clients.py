@@ -139,12 +139,14 @@ async def test_client_made_before_instrument_is_recorded(
 
 
 async def test_subclass_of_a_client_is_recorded(mode: str, telemetry: Telemetry, simulated: Any):
-    base = anthropic.Anthropic if mode == "sync" else anthropic.AsyncAnthropic
-
-    class OurClient(base):
+    class Ours(anthropic.Anthropic):
         """An application's own client."""
 
-    client = OurClient(base_url=simulated.anthropic_url, api_key="test", max_retries=0)
+    class OursAsync(anthropic.AsyncAnthropic):
+        """And its asynchronous one."""
+
+    cls: Any = Ours if mode == "sync" else OursAsync
+    client = cls(base_url=simulated.anthropic_url, api_key="test", max_retries=0)
     await settled(client.messages.create(**ASK))
     await settled(client.close())
     assert telemetry.record["attributes"]["provider"] == "anthropic"

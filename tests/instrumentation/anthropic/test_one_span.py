@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, cast
 
 import anthropic
 import pytest
@@ -315,6 +315,11 @@ async def test_spread_options_of_another_client_ask_for_nothing(
     assert "traceparent" not in headers_since(simulated, count)[0]
 
 
+def state_of(client: Any) -> Dict[str, Any]:
+    state = cast("Dict[str, Any]", client.__dict__)
+    return {name: copy.copy(value) for name, value in state.items() if name != "messages"}
+
+
 @self_tracing
 async def test_client_is_left_as_it_was(
     mode: str, bare_telemetry: Telemetry, global_provider: GlobalProvider, simulated: Any
@@ -322,11 +327,11 @@ async def test_client_is_left_as_it_was(
     global_provider.set(bare_telemetry.provider)
     async with Calls(mode, simulated.anthropic_url) as call:
         await create(call)
-        before = {k: copy.copy(v) for k, v in vars(call.client).items() if k != "messages"}
+        before = state_of(call.client)
         bare_telemetry.exporter.clear()
         bare_telemetry.instrument()
         await create(call)
-        after = {k: v for k, v in vars(call.client).items() if k != "messages"}
+        after = state_of(call.client)
         assert after.keys() == before.keys()
         assert after["_open_telemetry"] == before["_open_telemetry"]
         peekr.uninstrument()

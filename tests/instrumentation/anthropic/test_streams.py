@@ -156,11 +156,11 @@ async def test_helpers_types_are_the_sdks(source: str, call: Calls, telemetry: T
     peekr.uninstrument()
     bare_manager = await manager_of(call, source)
     async with call.entered(bare_manager) as bare:
-        bare_events = [type(event) for event in await call.drain(bare)]
+        bare_events: List[Any] = [type(event) for event in await call.drain(bare)]
     telemetry.instrument()
     manager = await manager_of(call, source)
     async with call.entered(manager) as stream:
-        kinds = [type(event) for event in await call.drain(stream)]
+        kinds: List[Any] = [type(event) for event in await call.drain(stream)]
         assert stream.response.status_code == 200
         assert isinstance(stream.response, type(bare.response))
     assert type(manager) is type(bare_manager)

@@ -133,13 +133,12 @@ def usage(counts: Any) -> Optional[Usage]:
     get = fields(counts).get
     read, written = get("cache_read_input_tokens"), get("cache_creation_input_tokens")
     fresh = get("input_tokens")
-    details = get("output_tokens_details")
     return Usage(
         None if fresh is None else fresh + (read or 0) + (written or 0),
         get("output_tokens"),
         read,
         written,
-        field(details, "thinking_tokens") if details is not None else None,
+        field(field(counts, "output_tokens_details"), "thinking_tokens"),
     )
 
 

@@ -195,9 +195,8 @@ class _MessageStream:
             self._fault = Fault(code, str(field(error, "message") or code))
 
     def _count(self, counts: Any) -> None:
-        get = fields(counts).get
         for name in _COUNTS:
-            count = get(name)
+            count = field(counts, name)
             if count is not None:
                 self._counts[name] = count
 
@@ -224,13 +223,14 @@ def _add_delta(block: _Block, delta: Any) -> None:
         return
     names = _PIECES.get(kind)
     if names is not None:
-        piece = get(names[0])
+        # What a version of the SDK does not know yet is no field of its model, but still there.
+        piece = get(names[0]) or field(delta, names[0])
         if piece:
             pieces = block.pieces.get(names[1])
             if pieces is None:
                 pieces = block.pieces[names[1]] = []
             pieces.append(piece)
     elif kind == "signature_delta":
-        block.signature = get("signature")
+        block.signature = field(delta, "signature")
     elif kind == "citations_delta":
-        block.citations.append(get("citation"))
+        block.citations.append(field(delta, "citation"))
