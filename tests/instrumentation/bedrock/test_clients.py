@@ -6,7 +6,7 @@ import asyncio
 import copy
 import inspect
 from dataclasses import replace
-from typing import Any, Dict
+from typing import Any, Dict, cast
 
 import pytest
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -52,7 +52,7 @@ def test_async_client_made_before_is_watched(bare_telemetry: Telemetry):
 
 
 def test_uninstrumented_client_is_as_before(bare_telemetry: Telemetry):
-    client: Any = vars(botocore_client.BaseClient)  # a live view of the class
+    client = cast("Any", vars(botocore_client.BaseClient))  # a live view of the class
     own: Any = client["_make_api_call"]
     bare_telemetry.instrument()
     watched: Any = client["_make_api_call"]
