@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         clear_exporters,
         remove_exporter,
     )
+    from peekr.middleware import FastAPIMiddleware, PeekrASGIMiddleware
     from peekr.scopes import feature, session
     from peekr.span_view import Span
     from peekr.spans import end_span, get_current_span, span, start_span
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ConfigurationError",
     "ConsoleExporter",
+    "FastAPIMiddleware",
     "JSONLExporter",
+    "PeekrASGIMiddleware",
     "PeekrError",
     "SQLiteExporter",
     "Span",
@@ -62,7 +65,9 @@ __all__ = [
 _HOMES = {
     "ConfigurationError": "peekr.errors",
     "ConsoleExporter": "peekr.exporters",
+    "FastAPIMiddleware": "peekr.middleware",
     "JSONLExporter": "peekr.exporters",
+    "PeekrASGIMiddleware": "peekr.middleware",
     "PeekrError": "peekr.errors",
     "SQLiteExporter": "peekr.exporters",
     "Span": "peekr.span_view",
