@@ -193,8 +193,12 @@ class _Call:
         """End the span with a result; never raises."""
         end_ns = time_ns()
         leave(span)
-        if self._capture_io:
-            _set_output(span, result)
+        if self._capture_io and tracing.current().capture_content:
+            try:
+                if span.otel_span.is_recording():
+                    _put_output(span, jsonable(result))
+            except Exception:
+                faults.report("recording a result of @trace")
         close(span, end_ns)
 
     def fail(self, span: Span, error: BaseException) -> None:
@@ -205,15 +209,8 @@ class _Call:
         close(span, end_ns)
 
 
-def _set_output(span: Span, value: Any) -> None:
-    try:
-        if span.otel_span.is_recording():
-            settings = tracing.current()
-            if settings.capture_content:
-                text = dump(jsonable(value), settings.max_chars)
-                span.otel_span.set_attribute(own.PEEKR_OUTPUT, text)
-    except Exception:
-        faults.report("recording a result of @trace")
+def _put_output(span: Span, made: Any) -> None:
+    span.otel_span.set_attribute(own.PEEKR_OUTPUT, dump(made, tracing.current().max_chars))
 
 
 class _Arguments:
@@ -314,12 +311,14 @@ class _Run:
     def _end(self, returned: Any) -> None:
         end_ns = time_ns()
         self._span.attributes[own.PEEKR_GENERATOR_ITEMS] = self._count
-        if self._captures:
-            given = self._given()
-            _set_output(
-                self._span,
-                given if returned is None else {"items": given, "returned": returned},
-            )
+        if self._captures and self._span.otel_span.is_recording():
+            try:
+                given = self._given()
+                if returned is not None:
+                    given = {"items": given, "returned": jsonable(returned)}
+                _put_output(self._span, given)
+            except Exception:
+                faults.report("recording the items of @trace")
         close(self._span, end_ns)
 
     def _given(self) -> Any:

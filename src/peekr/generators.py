@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Generator
-from typing import Any, Callable, Protocol
+from typing import Any, Callable, Optional, Protocol
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -93,6 +93,7 @@ def wrap_async_generator(function: Callable[..., Any], begin: Callable[[Any, Any
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         run = begin(args, kwargs)
+        given: Optional[BaseException] = None
         try:
             body = function(*args, **kwargs)
             item = await _astep(run, body.__anext__)
@@ -105,6 +106,7 @@ def wrap_async_generator(function: Callable[..., Any], begin: Callable[[Any, Any
                     run.abandon()
                     raise
                 except BaseException as thrown:
+                    given = thrown
                     item = await _astep(run, body.athrow, thrown)
                 else:
                     item = await _astep(run, body.asend, sent)
@@ -114,7 +116,12 @@ def wrap_async_generator(function: Callable[..., Any], begin: Callable[[Any, Any
             run.abandon()
             raise
         except BaseException as error:
-            run.fail(error)
+            # A loop that ends cancels the closing of what was dropped: a cancellation that comes
+            # to a `yield` and not to an `await` means that the consumer has gone.
+            if error is given and type(error).__name__ == "CancelledError":
+                run.abandon()
+            else:
+                run.fail(error)
             raise
 
     return wrapper
