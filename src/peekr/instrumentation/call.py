@@ -92,6 +92,7 @@ class Hook(NamedTuple):
             here, and from telling its span to the provider. It is given the instance and the
             arguments, changes only what belongs to this one call, and runs for unsampled calls
             too; the call's span is current.
+        unless: Another method of the same class: where the class has it, it is hooked instead.
     """
 
     module: str
@@ -110,6 +111,7 @@ class Hook(NamedTuple):
     choose: Optional[Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Optional[Hook]]] = None
     body: Optional[Callable[[tuple[Any, ...], Mapping[str, Any]], dict[str, Any]]] = None
     hush: Optional[Callable[[Any, tuple[Any, ...], Mapping[str, Any]], None]] = None
+    unless: Optional[str] = None
 
 
 class Call:
@@ -234,8 +236,11 @@ class Call:
         if request.stream:
             content[otel.GEN_AI_REQUEST_STREAM] = True
         max_chars = self._runtime.max_chars
-        if request.parameters:
-            content[own.PEEKR_REQUEST_PARAMETERS] = dump(request.parameters, max_chars)
+        parameters = request.parameters
+        if request.content_parameters and self._runtime.capture_content:
+            parameters = {**(parameters or {}), **request.content_parameters}
+        if parameters:
+            content[own.PEEKR_REQUEST_PARAMETERS] = dump(parameters, max_chars)
         if not self._runtime.capture_content:
             return
         if request.input:

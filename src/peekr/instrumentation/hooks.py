@@ -153,12 +153,14 @@ class _Patch:
             found = getattr(found, step, None)
         if found is None:
             return False
+        owner, hook = self._owner, self._hook
+        if isinstance(hook, Hook) and hook.unless is not None and hook.unless in vars(found):
+            return False
         self._cls = found
         original = self._present()
         if original is None:
             return False
         self._original = original
-        owner, hook = self._owner, self._hook
         if isinstance(hook, Hook):
             self._shim = _shim(owner, hook, original)
         else:
