@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from types import SimpleNamespace
 from typing import Any, Dict, Generator, List, Optional
 
 import pytest
@@ -27,6 +28,7 @@ from .calling import (
     run,
     run_async,
     text_answer,
+    types,
     version,
 )
 
@@ -248,6 +250,29 @@ def test_nothing_is_recorded_after_uninstrument(telemetry: Telemetry, mode: str)
         run(client, mode, contents=["?"], config={"tools": [weather.function(mode)]})
     assert weather.asked
     assert telemetry.spans == []
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_tool_of_an_mcp_server_is_an_execution_too(telemetry: Telemetry, refused: bool):
+    adapters = pytest.importorskip("google.genai._adapters")
+
+    class Session:
+        """A session of the `mcp` package, as far as the SDK calls it."""
+
+        async def call_tool(self, name: str, arguments: Json) -> Any:
+            content = [{"type": "text", "text": f"{name} of {arguments['city']}"}]
+            return SimpleNamespace(content=content, isError=refused)
+
+    adapter = adapters.McpToGenAiToolAdapter(Session(), SimpleNamespace(tools=[]))
+    call = types().FunctionCall(name="map", args={"city": "Oslo"})
+    assert (await adapter.call_tool(call)).content[0]["text"] == "map of Oslo"
+    span = telemetry.span
+    attributes = attributes_of(span)
+    assert span.name == "execute_tool map"
+    assert attributes["gen_ai.tool.type"] == "extension"
+    assert json.loads(attributes["gen_ai.tool.call.arguments"]) == {"city": "Oslo"}
+    assert attributes.get("error.type") == ("tool_error" if refused else None)
+    assert telemetry.record["status"] == ("error" if refused else "ok")
 
 
 @in_all_modes

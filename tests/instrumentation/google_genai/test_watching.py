@@ -6,15 +6,18 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import peekr
 from peekr.instrumentation.google_genai import GoogleGenAIInstrumentor
+from peekr.instrumentation.hooks import ProviderInstrumentor
+from simulated_providers import SimulatedProviders
 
-from ...conftest import Telemetry
-from .calling import client_of, genai, in_all_modes, playing, quiet, run, text_answer
+from ...conftest import Telemetry, attributes_of
+from .calling import client_of, genai, in_all_modes, playing, quiet, run, text_answer, types
 
 pytestmark = quiet
 
@@ -46,11 +49,60 @@ def test_methods_are_put_back_and_look_as_they_did(bare_telemetry: Telemetry):
     assert ({**vars(models.Models)}, {**vars(models.AsyncModels)}, {**vars(utils)}) == before
 
 
-def test_every_hook_finds_its_target_in_this_version():
-    sdk = pytest.importorskip("google.genai.models")
-    for hook in GoogleGenAIInstrumentor.hooks:
-        cls, _, method = hook.target.partition(".")
-        assert method in vars(getattr(sdk, cls)), hook.target
+def test_each_kind_of_call_has_its_hook_in_this_version():
+    models = pytest.importorskip("google.genai.models")
+    found = {
+        (hook.record, hook.is_async)
+        for hook in GoogleGenAIInstrumentor.hooks
+        for cls, _, method in [hook.target.partition(".")]
+        if method in vars(getattr(models, cls))
+        and (hook.unless is None or hook.unless not in vars(getattr(models, cls)))
+    }
+    assert found == {(hook.record, hook.is_async) for hook in GoogleGenAIInstrumentor.hooks}
+    assert len(found) == 6
+
+
+def test_sdk_without_its_inner_methods_is_watched_at_its_public_ones(
+    bare_telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+):
+    class Models:
+        def generate_content(self, *, model: str, contents: str) -> Any:
+            return types().GenerateContentResponse(model_version=f"{model}-1")
+
+        def generate_content_stream(self, *, model: str, contents: str) -> Any:
+            yield self.generate_content(model=model, contents=contents)
+
+    module = ModuleType("sdk_of_another_day")
+    vars(module)["Models"] = Models
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    class Instrumentor(ProviderInstrumentor):
+        name = "another_day"
+        hooks = tuple(
+            hook._replace(module=module.__name__) for hook in GoogleGenAIInstrumentor.hooks
+        )
+
+    bare_telemetry.instrument()
+    instrumentor = Instrumentor()
+    instrumentor.instrument(skip_dep_check=True, tracer_provider=bare_telemetry.provider)
+    Models().generate_content(model="gemini-9", contents="hi")
+    list(Models().generate_content_stream(model="gemini-9", contents="hi"))
+    instrumentor.uninstrument()
+    answered = [attributes_of(s)["gen_ai.response.model"] for s in bare_telemetry.spans]
+    assert answered == ["gemini-9-1", "gemini-9-1"]
+
+
+def test_methods_taken_from_a_client_before_are_watched(
+    bare_telemetry: Telemetry, simulated: SimulatedProviders
+):
+    with client_of(simulated.gemini_url) as client:
+        generate, embed = client.models.generate_content, client.models.embed_content
+        bare_telemetry.instrument()
+        generate(model="gemini-2.0-flash", contents="Say hi")
+        embed(model="text-embedding-004", contents="hi")
+    names = {record["name"] for record in bare_telemetry.records}
+    inner = "_embed_content" in vars(pytest.importorskip("google.genai.models").Models)
+    assert names == {"gemini.generate_content", *(["gemini.embed_content"] if inner else [])}
 
 
 def test_sdk_that_is_imported_later_is_watched(tmp_path: Path):

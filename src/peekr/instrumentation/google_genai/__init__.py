@@ -8,6 +8,8 @@ the functions that the SDK calls between two requests run outside of any.
 
 from __future__ import annotations
 
+from typing import Optional
+
 from peekr.instrumentation import Extractor
 from peekr.instrumentation.call import Hook
 from peekr.instrumentation.google_genai.embeddings import EmbeddingsExtractor
@@ -24,11 +26,23 @@ _MODELS = "google.genai.models"
 
 def _hooks() -> tuple[Hook, ...]:
     whole, streamed = GenerateExtractor(stream=False), GenerateExtractor(stream=True)
-    generate = "gemini.generate_content"
-    table: tuple[tuple[str, str, str, Extractor], ...] = (
-        ("_generate_content", generate, "generate_content", whole),
-        ("_generate_content_stream", f"{generate}_stream", "generate_content", streamed),
-        ("embed_content", "gemini.embed_content", "embeddings", EmbeddingsExtractor()),
+    embeddings = EmbeddingsExtractor()
+    content, stream = "gemini.generate_content", "gemini.generate_content_stream"
+    embed = "gemini.embed_content"
+    # The last column: a public method is hooked where what is below it is not there (any more).
+    table: tuple[tuple[str, str, str, Extractor, Optional[str]], ...] = (
+        ("_generate_content", content, "generate_content", whole, None),
+        ("generate_content", content, "generate_content", whole, "_generate_content"),
+        ("_generate_content_stream", stream, "generate_content", streamed, None),
+        (
+            "generate_content_stream",
+            stream,
+            "generate_content",
+            streamed,
+            "_generate_content_stream",
+        ),
+        ("_embed_content", embed, "embeddings", embeddings, None),
+        ("embed_content", embed, "embeddings", embeddings, "_embed_content"),
     )
     return tuple(
         Hook(
@@ -40,8 +54,9 @@ def _hooks() -> tuple[Hook, ...]:
             extractor,
             is_async,
             deliver,
+            unless=unless,
         )
-        for method, record, operation, extractor in table
+        for method, record, operation, extractor, unless in table
         for cls, is_async in (("Models", False), ("AsyncModels", True))
     )
 

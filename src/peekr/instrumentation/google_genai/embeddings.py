@@ -17,7 +17,7 @@ __all__ = ["EmbeddingsExtractor"]
 
 
 class EmbeddingsExtractor:
-    """Reads `models.embed_content`."""
+    """Reads `models.embed_content`, and `_embed_content` of the versions that have it."""
 
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         """Read a request from the SDK's keyword arguments."""
@@ -34,7 +34,7 @@ class EmbeddingsExtractor:
             server=server,
             attributes=attributes,
             parameters=parameters,
-            input=_inputs(kwargs.get("contents")),
+            input=_inputs(_contents(kwargs)),
         )
 
     def response(self, result: Any) -> Response:
@@ -56,6 +56,15 @@ class EmbeddingsExtractor:
     def fault(self, error: BaseException) -> Optional[Fault]:
         """Read an exception of the SDK."""
         return client.fault(error)
+
+
+def _contents(kwargs: Mapping[str, Any]) -> Any:
+    """The contents by the name that fits the model: Vertex AI has three ways to embed."""
+    for name in ("contents", "content", "batch_contents"):
+        contents = kwargs.get(name)
+        if contents is not None:
+            return contents
+    return None
 
 
 def _inputs(contents: Any) -> Optional[list[Message]]:
