@@ -75,10 +75,17 @@ class _Patch:
     def put(self) -> None:
         self.active = True
         present = cast("Callable[..., Any]", vars(self._owner)[self._name])
-        if self._shim is None or (present is not self._shim and present is self._original):
+        if self._shim is None or not (present is self._original or self._is_within(present)):
             self._original = present
             self._shim = functools.wraps(present)(self._make(self, present))
+        if present is self._original:
             setattr(self._owner, self._name, self._shim)
+
+    def _is_within(self, wrapper: Any) -> bool:
+        """Whether somebody has wrapped ours, so that it is called still."""
+        while wrapper is not None and wrapper is not self._shim:
+            wrapper = getattr(wrapper, "__wrapped__", None)
+        return wrapper is not None
 
     def remove(self) -> None:
         """Put the original back, unless somebody has wrapped ours since: then ours passes on."""
