@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from peekr.bootstrap import flush, instrument, shutdown, uninstrument
     from peekr.decorator import trace
     from peekr.errors import ConfigurationError, PeekrError, UnreadableFileError
+    from peekr.experiments import experiment
     from peekr.exporters import (
         ConsoleExporter,
         JSONLExporter,
@@ -46,6 +47,7 @@ __all__ = [
     "add_exporter",
     "clear_exporters",
     "end_span",
+    "experiment",
     "exporters",
     "feature",
     "flush",
@@ -75,6 +77,7 @@ _HOMES = {
     "add_exporter": "peekr.exporters",
     "clear_exporters": "peekr.exporters",
     "end_span": "peekr.spans",
+    "experiment": "peekr.experiments",
     "feature": "peekr.scopes",
     "flush": "peekr.bootstrap",
     "get_current_span": "peekr.spans",
