@@ -37,6 +37,8 @@ class Request:
         stream: The answer comes in chunks.
         attributes: Sampling parameters and the like under their attribute names.
         parameters: Parameters that have no attribute of their own, by the provider's name.
+        content_parameters: The same, of those whose value may be content: a predicted answer, a
+            schema, whatever is not known to hold none.
         input: The messages; None when there are none to record.
         system: Instructions given apart from the messages.
         tools: Definitions of the tools that the model may call.
@@ -44,6 +46,7 @@ class Request:
 
     __slots__ = (
         "attributes",
+        "content_parameters",
         "input",
         "model",
         "operation",
@@ -65,6 +68,7 @@ class Request:
         stream: bool = False,
         attributes: Optional[dict[str, Any]] = None,
         parameters: Optional[dict[str, Any]] = None,
+        content_parameters: Optional[dict[str, Any]] = None,
         input: Optional[list[Message]] = None,
         system: Optional[list[Part]] = None,
         tools: Optional[list[dict[str, Any]]] = None,
@@ -76,6 +80,7 @@ class Request:
         self.stream = stream
         self.attributes = attributes
         self.parameters = parameters
+        self.content_parameters = content_parameters
         self.input = input
         self.system = system
         self.tools = tools

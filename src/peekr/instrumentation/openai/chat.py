@@ -34,7 +34,7 @@ class ChatExtractor:
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         """Read a request from the SDK's keyword arguments."""
         del args  # the method takes none
-        arguments, attributes, parameters = client.read(kwargs)
+        arguments, attributes, parameters, contents = client.read(kwargs)
         provider, server = client.endpoint(instance)
         output_type = _output_type(arguments)
         if output_type is not None:
@@ -46,6 +46,7 @@ class ChatExtractor:
             stream=arguments.get("stream") is True,
             attributes=attributes,
             parameters=parameters,
+            content_parameters=contents,
             input=_messages(arguments.get("messages")),
             tools=tool_definitions(arguments.get("tools"), arguments.get("functions")),
         )
@@ -243,7 +244,9 @@ def _extras(entry: Any) -> Optional[Mapping[str, Any]]:
 def _tool_call(call: Any) -> Part:
     custom = field(call, "custom")
     if custom is not None:
-        return tool_call(field(call, "id"), field(custom, "name"), field(custom, "input"))
+        part = tool_call(field(call, "id"), field(custom, "name"), None)
+        part["arguments"] = field(custom, "input")  # free text, which may look like JSON
+        return part
     function = field(call, "function")
     return tool_call(field(call, "id"), field(function, "name"), field(function, "arguments"))
 
@@ -275,7 +278,7 @@ def _part(entry: Any) -> Part:
         return uri("video", _url(field(entry, "video_url")))
     if kind == "refusal":
         return {"type": "refusal", "content": field(entry, "refusal") or ""}
-    return {"type": str(kind or "unknown")}
+    return client.unknown(entry, kind)
 
 
 def _url(holder: Any) -> str:
@@ -339,6 +342,7 @@ class _Choice:
 
     __slots__ = (
         "audio",
+        "audio_id",
         "calls",
         "finish_reason",
         "function",
@@ -346,6 +350,7 @@ class _Choice:
         "role",
         "text",
         "thought",
+        "transcript",
     )
 
     def __init__(self) -> None:
@@ -353,8 +358,11 @@ class _Choice:
         self.text: list[str] = []
         self.thought: list[str] = []
         self.refusal: list[str] = []
-        self.audio: list[str] = []
-        self.calls: dict[Any, list[Any]] = {}  # index -> [id, name, pieces of arguments]
+        self.transcript: list[str] = []
+        self.audio: list[str] = []  # base64
+        self.audio_id: Optional[str] = None
+        # index -> [id, name, pieces of arguments, whether they are free text]
+        self.calls: dict[Any, list[Any]] = {}
         self.function: Optional[list[Any]] = None
         self.finish_reason: Optional[str] = None
 
@@ -366,10 +374,18 @@ class _Choice:
             parts.append(text("".join(self.text)))
         if self.refusal:
             parts.append({"type": "refusal", "content": "".join(self.refusal)})
-        if self.audio:
-            parts.append(binary("audio", None, transcript="".join(self.audio)))
-        for call_id, name, pieces in self.calls.values():
-            parts.append(tool_call(call_id, name, "".join(pieces)))
+        if self.audio or self.transcript:
+            said: Optional[str] = "".join(self.transcript) or None
+            parts.append(
+                _audio_answer(
+                    {"id": self.audio_id, "transcript": said, "data": "".join(self.audio)}
+                )
+            )
+        for call_id, name, pieces, is_text in self.calls.values():
+            part = tool_call(call_id, name, None if is_text else "".join(pieces))
+            if is_text:
+                part["arguments"] = "".join(pieces)
+            parts.append(part)
         if self.function is not None:
             parts.append(tool_call(None, self.function[1], "".join(self.function[2])))
         return message(self.role, parts, finish_reason=self.finish_reason or "")
@@ -456,13 +472,21 @@ def _add_delta(choice: _Choice, delta: Any) -> None:
             choice.function = [None, None, []]
         _add_function(choice.function, function)
     extras = _extras(delta)
+    audio = get("audio") or (extras and extras.get("audio"))
+    if audio:
+        _add_audio(choice, audio)
     if extras:
         thought = extras.get("reasoning_content") or extras.get("reasoning")
         if isinstance(thought, str) and thought:
             choice.thought.append(thought)
-        transcript = field(extras.get("audio"), "transcript")
-        if transcript:
-            choice.audio.append(transcript)
+
+
+def _add_audio(choice: _Choice, audio: Any) -> None:
+    for name, pieces in (("transcript", choice.transcript), ("data", choice.audio)):
+        piece = field(audio, name)
+        if piece:
+            pieces.append(piece)
+    choice.audio_id = field(audio, "id") or choice.audio_id
 
 
 def _add_call(choice: _Choice, entry: Any) -> None:
@@ -473,12 +497,17 @@ def _add_call(choice: _Choice, entry: Any) -> None:
         index = call_id if call_id else len(choice.calls) - 1
     call = choice.calls.get(index)
     if call is None:
-        call = choice.calls[index] = [None, None, []]
+        call = choice.calls[index] = [None, None, [], False]
     if call_id:
         call[0] = call_id
     function = field(entry, "function")
     if function is not None:
         _add_function(call, function)
+    custom = field(entry, "custom")
+    if custom is not None:
+        call[3] = True
+        call[1] = field(custom, "name") or call[1]
+        call[2].append(field(custom, "input") or "")
 
 
 def _add_function(call: list[Any], function: Any) -> None:

@@ -7,9 +7,10 @@ from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
 from peekr.instrumentation import Fault, Usage, field, fields
+from peekr.messages import Part, data_url
 from peekr.semconv import otel
 
-__all__ = ["endpoint", "fault", "read", "text_of", "usage"]
+__all__ = ["endpoint", "fault", "plain", "read", "text_of", "unknown", "usage"]
 
 # Hosts of OpenAI-compatible services, by the end of their name.
 _PROVIDERS_BY_HOST = (
@@ -53,6 +54,34 @@ _SAMPLING = {
 }
 _FLOATS = frozenset(("temperature", "top_p", "frequency_penalty", "presence_penalty"))
 _ABSENT = ("Omit", "NotGiven")
+# Parameters that hold no content whatever their value; those of other names may.
+_PLAIN_PARAMETERS = frozenset(
+    (
+        "background",
+        "best_of",
+        "echo",
+        "include",
+        "logit_bias",
+        "logprobs",
+        "max_tool_calls",
+        "metadata",
+        "modalities",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "reasoning",
+        "reasoning_effort",
+        "safety_identifier",
+        "store",
+        "stream_options",
+        "tool_choice",
+        "top_logprobs",
+        "truncation",
+        "user",
+        "verbosity",
+    )
+)
 # Content, transport and what is recorded elsewhere.
 _NOT_PARAMETERS = frozenset(
     (
@@ -120,7 +149,7 @@ def _provider(client_class: str, host: str, port: Optional[int]) -> str:
 
 def read(
     kwargs: Mapping[str, Any],
-) -> tuple[Mapping[str, Any], dict[str, Any], Optional[dict[str, Any]]]:
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
     """What the caller asked for, in one pass over the arguments.
 
     The SDK's markers for "not given" are no values; None is left out as well, for it asks for
@@ -128,7 +157,8 @@ def read(
 
     Returns:
         The arguments that were given; sampling parameters and the like under their attribute
-        names; the parameters that have no attribute of their own, as JSON values.
+        names; the parameters that have no attribute of their own, as JSON values; the same of
+        those that may be content.
     """
     extra = kwargs.get("extra_body")
     if isinstance(extra, dict):
@@ -136,6 +166,7 @@ def read(
     arguments: dict[str, Any] = {}
     attributes: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     for key, value in kwargs.items():
         if value is None or type(value).__name__ in _ABSENT:
             continue
@@ -146,8 +177,10 @@ def read(
                 value = float(value)
             if isinstance(value, (int, float, str)) and not isinstance(value, bool):
                 attributes[name] = value
+        elif key in _PLAIN_PARAMETERS:
+            parameters[key] = plain(value)
         elif key not in _NOT_PARAMETERS:
-            parameters[key] = _json_value(value)
+            contents[key] = plain(value)
     stop = arguments.get("stop")
     if stop is not None:
         attributes[otel.GEN_AI_REQUEST_STOP_SEQUENCES] = (
@@ -156,10 +189,17 @@ def read(
     choices = arguments.get("n")
     if isinstance(choices, int) and choices != 1:
         attributes[otel.GEN_AI_REQUEST_CHOICE_COUNT] = choices
-    return arguments, attributes, parameters or None
+    return arguments, attributes, parameters, contents
 
 
-def _json_value(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """JSON values out of the SDK's and the caller's objects; inline media by its digest alone."""
+    if isinstance(value, str):
+        return data_url("", value) if value.startswith("data:") and ";base64," in value else value
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in cast("list[Any]", value)]
     if isinstance(value, type):
         # A pydantic model as response format: its schema is what goes over the wire.
         schema = getattr(value, "model_json_schema", None)
@@ -167,7 +207,14 @@ def _json_value(value: Any) -> Any:
             return value.__name__
         return {"type": "json_schema", "json_schema": {"name": value.__name__, "schema": schema()}}
     dump = getattr(value, "model_dump", None)
-    return dump(mode="json", exclude_none=True) if callable(dump) else value
+    return plain(dump(mode="json", exclude_none=True)) if callable(dump) else value
+
+
+def unknown(entry: Any, kind: Any) -> Part:
+    """A part or an item of a kind that is new: its fields as they are."""
+    held = plain(entry)
+    rest = cast("dict[str, Any]", held) if isinstance(held, dict) else {"content": held}
+    return {"type": str(kind or "unknown"), **{k: v for k, v in rest.items() if k != "type"}}
 
 
 def usage(counts: Any) -> Optional[Usage]:

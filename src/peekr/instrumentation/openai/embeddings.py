@@ -20,7 +20,7 @@ class EmbeddingsExtractor:
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         """Read a request from the SDK's keyword arguments."""
         del args  # the method takes none
-        arguments, attributes, parameters = client.read(kwargs)
+        arguments, attributes, parameters, contents = client.read(kwargs)
         provider, server = client.endpoint(instance)
         encoding = arguments.get("encoding_format")
         if isinstance(encoding, str):
@@ -34,6 +34,7 @@ class EmbeddingsExtractor:
             server=server,
             attributes=attributes,
             parameters=parameters,
+            content_parameters=contents,
             input=prompt_messages(arguments.get("input")),
         )
 

@@ -55,7 +55,10 @@ class ResponsesExtractor:
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         """Read a request from the SDK's keyword arguments."""
         del args  # the method takes none
-        arguments, attributes, parameters = client.read(kwargs)
+        arguments, attributes, parameters, contents = client.read(kwargs)
+        prompt = arguments.get("prompt")
+        if prompt is not None:
+            contents["prompt"] = client.plain(prompt)
         provider, server = client.endpoint(instance)
         attributes[otel.OPENAI_API_TYPE] = "responses"
         kind = field(field(arguments.get("text"), "format"), "type")
@@ -77,6 +80,7 @@ class ResponsesExtractor:
             stream=arguments.get("stream") is True,
             attributes=attributes,
             parameters=parameters,
+            content_parameters=contents,
             input=_input(arguments.get("input")),
             system=[text(instructions)] if isinstance(instructions, str) else None,
             tools=tool_definitions(arguments.get("tools")),
@@ -179,7 +183,7 @@ def _item_parts(item: Any) -> list[Part]:
         return [part]
     if kind.endswith("_output"):
         output = field(item, "output")
-        response = output if isinstance(output, str) else _content(output) or _plain(output)
+        response = output if isinstance(output, str) else _tool_output(output)
         return [tool_response(field(item, "call_id"), response)]
     if kind == "reasoning":
         return _reasoning(item)
@@ -187,7 +191,15 @@ def _item_parts(item: Any) -> list[Part]:
         return _server_call(item, kind)
     if kind == "item_reference":
         return [{"type": "item_reference", "id": field(item, "id")}]
-    return [{"type": kind, "id": field(item, "id")}]
+    return [client.unknown(item, kind)]
+
+
+def _tool_output(output: Any) -> Any:
+    """What a tool gave back: content parts, or values of its own such as a screenshot's."""
+    entries = cast("list[Any]", output) if isinstance(output, (list, tuple)) else None
+    if entries and str(field(entries[0], "type")).startswith("input_"):
+        return _content(entries)
+    return client.plain(output)
 
 
 def _reasoning(item: Any) -> list[Part]:
@@ -201,7 +213,7 @@ def _reasoning(item: Any) -> list[Part]:
 
 def _server_call(item: Any, kind: str) -> list[Part]:
     """A tool that ran at the provider: its call, and its result where the item holds it."""
-    asked = _plain(field(item, _SERVER_CALLS[kind]))
+    asked = client.plain(field(item, _SERVER_CALLS[kind]))
     detail: dict[str, Any] = {"type": kind, "status": field(item, "status")}
     if asked is not None:
         detail["arguments"] = asked
@@ -211,7 +223,7 @@ def _server_call(item: Any, kind: str) -> list[Part]:
         {"type": "server_tool_call", "id": item_id, "name": name, "server_tool_call": detail}
     ]
     result_field = _SERVER_RESULTS.get(kind)
-    result = _plain(field(item, result_field)) if result_field else None
+    result = client.plain(field(item, result_field)) if result_field else None
     if result is not None:
         parts.append(
             {
@@ -221,16 +233,9 @@ def _server_call(item: Any, kind: str) -> list[Part]:
             }
         )
     if kind == "image_generation_call" and field(item, "result"):
-        parts.append(binary("image", field(item, "result"), "image/png"))
+        suffix = field(item, "output_format") or "png"
+        parts.append(binary("image", field(item, "result"), f"image/{suffix}"))
     return parts
-
-
-def _plain(value: Any) -> Any:
-    """JSON values out of the SDK's models."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in cast("list[Any]", value)]
-    dump = getattr(value, "model_dump", None)
-    return dump(mode="json", exclude_none=True) if callable(dump) else value
 
 
 def _content(content: Any) -> list[Part]:
@@ -257,7 +262,7 @@ def _part(entry: Any) -> Part:
         return binary("audio", field(audio, "data"), f"audio/{suffix}" if suffix else None)
     if kind == "reasoning_text":
         return reasoning(field(entry, "text") or "")
-    return {"type": str(kind or "unknown")}
+    return client.unknown(entry, kind)
 
 
 def _media(modality: str, entry: Any, address: Any) -> Part:
@@ -354,7 +359,10 @@ class _ResponsesStream:
             kind = key[2]
             if "arguments" in kind or "input" in kind:
                 call_id = field(item, "call_id") or field(item, "id")
-                parts.append(tool_call(call_id, field(item, "name"), piece))
+                part = tool_call(call_id, field(item, "name"), piece)
+                if "input" in kind:
+                    part["arguments"] = piece  # a custom tool's: free text
+                parts.append(part)
             elif "reasoning" in kind:
                 parts.append(reasoning(piece))
             elif "refusal" in kind:
