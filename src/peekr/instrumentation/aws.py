@@ -8,6 +8,7 @@ are the SDK's own. A stream of events stays with the caller, behind a proxy.
 
 from __future__ import annotations
 
+import http.client
 import io
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Callable, Optional, cast
@@ -135,10 +136,14 @@ def _read(body: Any) -> tuple[Optional[bytes], Optional[Exception]]:
     except Exception as raised:
         error = raised
     data = b"".join(pieces)
-    body._raw_stream = _Replay(raw, data, error)
+    whole_error = error
+    missing = getattr(raw, "length_remaining", None)
+    if error is None and isinstance(missing, int) and missing > 0:
+        whole_error = _cut_off(data, missing)
+    body._raw_stream = _Replay(raw, data, error, whole_error)
     # The socket has given all that it will: a caller that sets its timeout has nothing to wait for.
     body.set_socket_timeout = _ignore
-    return data, error
+    return data, whole_error
 
 
 async def _read_async(body: Any) -> tuple[Optional[bytes], Optional[Exception]]:
@@ -156,6 +161,17 @@ async def _read_async(body: Any) -> tuple[Optional[bytes], Optional[Exception]]:
         raw.aiter_raw = _replaying(data, error)
         return data, error
     return None, None
+
+
+def _cut_off(data: bytes, missing: int) -> Exception:
+    """What urllib3 raises when all of a body is asked for that has broken off.
+
+    Before version 2 it does not when the body is read in pieces: it only ends.
+    """
+    from urllib3.exceptions import ProtocolError
+
+    partial = http.client.IncompleteRead(data, missing)
+    return ProtocolError(f"Connection broken: {partial!r}", partial)
 
 
 def _in_memory(source: Any) -> Optional[bytes]:
@@ -208,13 +224,27 @@ def _ignore(timeout: Any) -> None:
 
 
 class _Replay(_ObjectProxy):
-    """A raw HTTP response whose body has been read: gives it again, and the error at its end."""
+    """A raw HTTP response whose body has been read: gives it again, and the error at its end.
 
-    def __init__(self, wrapped: Any, data: bytes, error: Optional[Exception]) -> None:
+    Args:
+        wrapped: The response.
+        data: What had been read.
+        error: Raised after the last byte, and
+        whole_error: at once where everything is asked for.
+    """
+
+    def __init__(
+        self,
+        wrapped: Any,
+        data: bytes,
+        error: Optional[Exception],
+        whole_error: Optional[Exception],
+    ) -> None:
         super().__init__(wrapped)
         self._self_buffer = io.BytesIO(data)
         self._self_left = len(data)
         self._self_error = error
+        self._self_whole_error = whole_error
         self._self_closed = False
 
     def _self_take(self, data: bytes, asked: bool) -> bytes:
@@ -226,8 +256,8 @@ class _Replay(_ObjectProxy):
     def read(self, amt: Optional[int] = None, *args: Any, **kwargs: Any) -> bytes:
         if self._self_closed:
             return self.__wrapped__.read(amt, *args, **kwargs)
-        if self._self_error is not None and (amt is None or amt < 0):
-            raise self._self_error
+        if self._self_whole_error is not None and (amt is None or amt < 0):
+            raise self._self_whole_error
         return self._self_take(self._self_buffer.read(amt), amt != 0)
 
     def read1(self, amt: Optional[int] = None, *args: Any, **kwargs: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Bedrock on loopback with answers of the test's own, and clients of boto3 and aioboto3 for it."""
+"""Bedrock on loopback with answers of the test's own, and clients of both SDKs for it."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def sync_client(url: str, service: str = "bedrock-runtime") -> Generator[Any, No
 
 @contextlib.asynccontextmanager
 async def async_client(url: str, service: str = "bedrock-runtime") -> AsyncGenerator[Any, None]:
-    session = pytest.importorskip("aioboto3").Session()
-    async with session.client(service, **options(url)) as client:
+    session = pytest.importorskip("aiobotocore.session").get_session()
+    async with session.create_client(service, **options(url)) as client:
         yield client
 
 

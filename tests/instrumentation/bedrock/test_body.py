@@ -25,6 +25,8 @@ ARGUMENTS = {"modelId": "m", "body": '{"prompt": "Say this"}'}
 
 
 def into(body: Any) -> bytes:
+    if not hasattr(body, "readinto"):
+        pytest.skip("bodies of this SDK have no readinto")
     room, read = bytearray(1000), b""
     while True:
         size = body.readinto(room)
@@ -100,6 +102,8 @@ async def read_a_little(body: Any) -> List[Any]:
 
 
 async def read_into(body: Any) -> bytes:
+    if not hasattr(body, "readinto"):
+        pytest.skip("bodies of this SDK have no readinto")
     room, read = bytearray(1000), b""
     while True:
         size = await body.readinto(room)
@@ -220,7 +224,7 @@ def test_pieces_before_a_break_are_there(telemetry: Telemetry):
     with play(answer("invoke", SAID), cut_after=0) as player, sync_client(player.url) as client:
         body = client.invoke_model(**ARGUMENTS)["body"]
         pieces: List[bytes] = []
-        with pytest.raises(exceptions.HTTPClientError):
+        with pytest.raises((exceptions.HTTPClientError, exceptions.IncompleteReadError)):
             pieces.extend(iter(lambda: body.read(100), b""))
     read = b"".join(pieces)
     assert read == WHOLE[: len(WHOLE) // 2]

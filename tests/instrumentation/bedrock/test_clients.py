@@ -15,7 +15,7 @@ import peekr
 
 from ...conftest import Telemetry
 from ...support.recordings import Interaction
-from .serving import MODES, answer, async_client, call, options, play, sync_client
+from .serving import MODES, REQUEST_ID, answer, async_client, call, options, play, sync_client
 
 boto3 = pytest.importorskip("boto3")
 exceptions = pytest.importorskip("botocore.exceptions")
@@ -134,6 +134,7 @@ def test_refusal_is_told_in_the_services_words(mode: str, method: str, telemetry
     assert record["attributes"]["error"] == "Too many requests, please wait."
     assert record["attributes"]["error.type"] == "ThrottlingException"
     assert record["attributes"]["http.response.status_code"] == 429
+    assert record["attributes"]["peekr.request.id"] == REQUEST_ID
 
 
 @pytest.mark.parametrize("mode", MODES)

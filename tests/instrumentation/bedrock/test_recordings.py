@@ -57,6 +57,8 @@ def test_recorded_answer_is_told_whole_and_reaches_the_caller_unchanged(
 ):
     played = load(file)
     bare, bare_requests = play(played, mode)
+    if not bare_requests:
+        pytest.skip("this SDK does not send the recorded request")
     bare_telemetry.instrument()
     outcomes, requests = play(played, mode)
 

@@ -161,7 +161,7 @@ def fault(error: BaseException) -> Optional[Fault]:
     if type(error).__name__ == "EventStreamError":
         status = None  # botocore's own, for an error inside an answer of status 200
     message = described.get("Message") or answer.get("message") or str(error)
-    return Fault(code, str(message), status if isinstance(status, int) else None)
+    return Fault(code, str(message), status if isinstance(status, int) else None, answer=answer)
 
 
 def event_fault(event: Mapping[str, Any]) -> Optional[Fault]:

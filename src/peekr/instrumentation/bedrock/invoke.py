@@ -70,8 +70,7 @@ class InvokeExtractor:
     def response(self, result: Any) -> Response:
         """Read an answer whose body has been read: `result["body"]` is bytes."""
         answer = obj(result)
-        data = answer.get("body")
-        body = _decoded(data)
+        body = _decoded(answer.get("body"))
         response = _response(body)
         response.usage = merged(response.usage, _metered(body.get(_METRICS)))
         response.usage = merged(response.usage, client.counted(client.headers_of(answer)))
@@ -80,7 +79,6 @@ class InvokeExtractor:
             **client.answer_attributes(answer),
             **client.guardrail_attributes(body.get("amazon-bedrock-trace")),
         }
-        response.fault = response.fault or _short(answer, data)
         return response
 
     def accumulator(self) -> Accumulator:
@@ -142,17 +140,6 @@ def _body_error(body: dict[str, Any]) -> Optional[Fault]:
     described = obj(error)
     name = described.get("code") or described.get("type") or "error"
     return Fault(str(name), text_of(described.get("message")) or str(error))
-
-
-def _short(answer: dict[str, Any], data: Any) -> Optional[Fault]:
-    """A body that broke off without an error of its own."""
-    promised = client.headers_of(answer).get("content-length")
-    if not isinstance(data, bytes) or not isinstance(promised, str) or not promised.isdigit():
-        return None
-    if len(data) >= int(promised):
-        return None
-    message = f"{len(data)} read, but total bytes expected is {promised}."
-    return Fault("IncompleteReadError", message)
 
 
 def _metered(metrics: Any) -> Optional[Usage]:
