@@ -587,6 +587,7 @@ async def test_without_content_nothing_of_it_is_recorded(
                 **{**ASK, "messages": user(secret), "system": secret},
                 tools=[{"name": "t", "description": secret, "input_schema": {"type": "object"}}],
                 stream=streamed,
+                extra_body={"output_config": {"format": {"description": secret}}},
             )
             if streamed:
                 await call.drain(result)

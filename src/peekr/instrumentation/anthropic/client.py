@@ -33,7 +33,21 @@ _FLOATS = frozenset(("temperature", "top_p"))
 _NOT_PARAMETERS = frozenset(
     (*_SAMPLING, "messages", "model", "stop_sequences", "stream", "system", "tools")
 )
-_SECRETS = frozenset(("authorization_token",))
+# Parameters that hold no content whatever their value; those of other names may.
+_PLAIN_PARAMETERS = frozenset(
+    (
+        "cache_control",
+        "container",
+        "inference_geo",
+        "metadata",
+        "service_tier",
+        "speed",
+        "thinking",
+        "thread",
+        "tool_choice",
+    )
+)
+_SECRETS = frozenset(("authorization_token", "fallback_credit_token"))
 
 Server = Optional[tuple[str, Optional[int]]]
 
@@ -111,11 +125,20 @@ def sampling(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def parameters(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters without an attribute of their own, as JSON values, secrets left out."""
-    return {
-        key: _json_value(value) for key, value in arguments.items() if key not in _NOT_PARAMETERS
-    }
+def parameters(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parameters without an attribute of their own, as JSON values, secrets left out.
+
+    Returns:
+        Those that hold no content, and those that may.
+    """
+    plain: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
+    for key, value in arguments.items():
+        if key in _PLAIN_PARAMETERS:
+            plain[key] = _json_value(value)
+        elif key not in _NOT_PARAMETERS and key not in _SECRETS:
+            contents[key] = _json_value(value)
+    return plain, contents
 
 
 def _json_value(value: Any) -> Any:

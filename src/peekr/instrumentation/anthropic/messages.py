@@ -25,7 +25,7 @@ class MessagesExtractor:
         """Read a request from its body, given as `kwargs`, and from its options, among `args`."""
         arguments = client.given(kwargs)
         provider, server = client.endpoint(instance)
-        parameters = client.parameters(arguments)
+        parameters, contents = client.parameters(arguments)
         betas = _betas(args)
         if betas:
             parameters["betas"] = betas
@@ -41,6 +41,7 @@ class MessagesExtractor:
             stream=arguments.get("stream") is True,
             attributes=attributes,
             parameters=parameters or None,
+            content_parameters=contents or None,
             input=_messages(arguments.get("messages")),
             system=parts(arguments.get("system")) or None,
             tools=_tool_definitions(arguments.get("tools")),
