@@ -111,9 +111,10 @@ def open_client(recording: Recording, url: str) -> Generator[Any, None, None]:
 async def open_async_client(recording: Recording, url: str) -> AsyncGenerator[Any, None]:
     """Make the async client of a recording's provider, without retries."""
     if recording.provider == "bedrock":
-        session = pytest.importorskip("aioboto3").Session()
+        # What aioboto3 is made of, and newer than it.
+        session = pytest.importorskip("aiobotocore.session").get_session()
         with _quiet():
-            opening = session.client("bedrock-runtime", **_aws_options(url))
+            opening = session.create_client("bedrock-runtime", **_aws_options(url))
         async with opening as client:
             yield client
     elif recording.provider == "gemini":

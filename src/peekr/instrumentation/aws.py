@@ -151,14 +151,14 @@ async def _read_async(body: Any) -> tuple[Optional[bytes], Optional[Exception]]:
     if known is not None:
         return known, None
     raw = _raw_stream(body)
-    reader = getattr(raw, "content", None)
-    if reader is not None and hasattr(reader, "readany"):
-        data, error = await _collect(_pieces(reader))
-        raw.content = _AsyncReplay(reader, data, error)
-        return data, error
-    if hasattr(raw, "aiter_raw"):
+    if hasattr(raw, "aiter_raw"):  # httpx
         data, error = await _collect(raw.aiter_raw())
         raw.aiter_raw = _replaying(data, error)
+        return data, error
+    reader = getattr(raw, "content", None)
+    if hasattr(reader, "readany"):  # aiohttp
+        data, error = await _collect(_pieces(reader))
+        raw.content = _AsyncReplay(reader, data, error)
         return data, error
     return None, None
 

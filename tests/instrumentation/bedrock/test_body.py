@@ -165,6 +165,33 @@ def test_async_body_reads_as_without_peekr(name: str, bare_telemetry: Telemetry)
     assert bare_telemetry.record["attributes"]["output"] == TEXT
 
 
+def test_body_over_httpx_reads_as_without_peekr(telemetry: Telemetry):
+    """aiobotocore can speak through httpx instead of aiohttp."""
+    response = pytest.importorskip("aiobotocore.response")
+    if not hasattr(response, "AioHttpxStreamingBody"):
+        pytest.skip("bodies of this aiobotocore do not read over httpx")
+    sessions = pytest.importorskip("aiobotocore.session")
+    config = pytest.importorskip("aiobotocore.config")
+    httpx_session = pytest.importorskip("aiobotocore.httpxsession").HttpxSession
+
+    async def run() -> None:
+        with play(answer("invoke", SAID), repeat=True) as player:
+            made = {
+                **options(player.url),
+                "config": config.AioConfig(http_session_cls=httpx_session),
+            }
+            async with sessions.get_session().create_client("bedrock-runtime", **made) as client:
+                body = (await client.invoke_model(**ARGUMENTS))["body"]
+                assert isinstance(body, response.AioHttpxStreamingBody)
+                assert b"".join(await chunks_of(body)) == WHOLE
+                body = (await client.invoke_model(**ARGUMENTS))["body"]
+                assert await read_a_little(body) == [WHOLE[:5], 5, WHOLE[5:12], 12]
+                await body.close()
+
+    asyncio.run(run())
+    assert [r["attributes"]["output"] for r in telemetry.records] == [TEXT, TEXT]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_body_that_is_never_read_is_told_whole(mode: str, telemetry: Telemetry):
     async def run(url: str) -> Any:
