@@ -17,6 +17,9 @@ RETENTION_CLASSES = ("default", "short", "long", "pii")
 ENVIRONMENT: dict[str, str] = {
     "PEEKR_TENANT_ID": "the customer organisation, where tenant_id is not given",
     "PEEKR_RETENTION_CLASS": "default, short, long or pii, where retention_class is not given",
+    "PEEKR_OPENAI_STREAM_USAGE": (
+        "true asks streamed OpenAI chats for their token counts, and hides the chunk that has them"
+    ),
     "PEEKR_RAISE_FAULTS": "1 raises faults of Peekr's own instead of logging them; for its tests",
 }
 """Every variable that Peekr reads, and what it means."""
@@ -125,6 +128,12 @@ def from_environment(
         choices = ", ".join(RETENTION_CLASSES)
         raise ConfigurationError(f"PEEKR_RETENTION_CLASS={retention!r} is none of {choices}")
     return environ.get("PEEKR_TENANT_ID") or None, retention
+
+
+def is_on(name: str, environ: Optional[Mapping[str, str]] = None) -> bool:
+    """Whether a variable that switches something on says `true` or `1`."""
+    value = (os.environ if environ is None else environ).get(name, "")
+    return value.strip().lower() in ("true", "1")
 
 
 def _check_each(argument: str, items: Sequence[Any], methods: tuple[str, ...]) -> None:

@@ -165,12 +165,13 @@ class Call:
         self.kwargs = kwargs
         self._content: dict[str, Any] = {}
         try:
-            if hook.rewrite is not None and runtime.options:
-                rewritten = hook.rewrite(runtime, kwargs)
-                if rewritten is not None:
-                    self.kwargs, self.hidden = rewritten
             body = self.kwargs if hook.body is None else hook.body(args, kwargs)
             request = hook.extractor.request(instance, args, self._hold_iterators(body))
+            if hook.rewrite is not None and runtime.options:
+                # After the reading: what is recorded is what the caller asked for.
+                rewritten = hook.rewrite(runtime, self.kwargs)
+                if rewritten is not None:
+                    self.kwargs, self.hidden = rewritten
         except Exception:
             faults.report(f"reading a request of {hook.record}")
             request = Request()

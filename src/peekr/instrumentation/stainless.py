@@ -20,7 +20,7 @@ from peekr.instrumentation.call import Call
 from peekr.instrumentation.stream import deliver as deliver_parsed
 from peekr.semconv import own
 
-__all__ = ["deliver", "deliver_raw", "deliver_request"]
+__all__ = ["deliver", "deliver_raw", "deliver_request", "is_raw"]
 
 _RAW_HEADER = "x-stainless-raw-response"
 _REQUEST_ID_HEADERS = ("request-id", "x-request-id", "x-amzn-requestid")
@@ -28,8 +28,7 @@ _REQUEST_ID_HEADERS = ("request-id", "x-request-id", "x-amzn-requestid")
 
 def deliver(call: Call, result: Any) -> Any:
     """Hand a result of a Stainless SDK to the caller; see `stream.deliver` for parsed ones."""
-    headers = call.kwargs.get("extra_headers")
-    if headers is not None and _asked_raw(headers):
+    if is_raw(call.kwargs):
         http_response = getattr(result, "http_response", None)
         if http_response is not None:
             return deliver_raw(call, result, http_response)
@@ -69,8 +68,10 @@ def _note_request_id(call: Call, http_response: Any) -> None:
                 return
 
 
-def _asked_raw(headers: Any) -> bool:
-    if not isinstance(headers, Mapping):
+def is_raw(kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call's arguments ask for the raw response, by the header that the SDK adds."""
+    headers = kwargs.get("extra_headers")
+    if not headers or not isinstance(headers, Mapping):
         return False
     return any(str(key).lower() == _RAW_HEADER for key in cast("Mapping[Any, Any]", headers))
 

@@ -14,7 +14,7 @@ from ...support.recordings import Interaction, Recording
 MODES = ("sync", "async")
 
 
-def make_client(mode: str, url: str, cls: Any = None, **options: Any) -> Any:
+def make_client(mode: str, url: Optional[str], cls: Any = None, **options: Any) -> Any:
     """A client of the SDK that is cheap to make: there is no TLS on loopback."""
     if mode == "sync":
         cls = cls or openai.OpenAI
@@ -22,7 +22,9 @@ def make_client(mode: str, url: str, cls: Any = None, **options: Any) -> Any:
     else:
         cls = cls or openai.AsyncOpenAI
         options["http_client"] = openai.DefaultAsyncHttpxClient(verify=False)
-    return cls(**{"base_url": url, "api_key": "test", "max_retries": 0, **options})
+    if url is not None:
+        options["base_url"] = url
+    return cls(**{"api_key": "test", "max_retries": 0, **options})
 
 
 class Calls:
@@ -30,11 +32,11 @@ class Calls:
 
     Args:
         mode: `sync` or `async`.
-        url: the client's `base_url`.
+        url: the client's `base_url`; None where the options say it otherwise.
         options: further options of the client.
     """
 
-    def __init__(self, mode: str, url: str, **options: Any) -> None:
+    def __init__(self, mode: str, url: Optional[str], **options: Any) -> None:
         self.is_async = mode == "async"
         self.client = make_client(mode, url, **options)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Callable, Optional, cast
+from typing import Any, Callable, Optional
 
+from peekr import config
 from peekr.instrumentation import Extractor
 from peekr.instrumentation.call import Hook, Runtime
 from peekr.instrumentation.hooks import ProviderInstrumentor
 from peekr.instrumentation.openai.chat import ChatExtractor, CompletionExtractor, is_usage_chunk
 from peekr.instrumentation.openai.embeddings import EmbeddingsExtractor
 from peekr.instrumentation.openai.responses import ResponsesExtractor
-from peekr.instrumentation.stainless import deliver, deliver_request
+from peekr.instrumentation.stainless import deliver, deliver_request, is_raw
 
 __all__ = ["OpenAIInstrumentor"]
 
@@ -28,20 +29,20 @@ def _ask_for_usage(
 ) -> Optional[tuple[dict[str, Any], Callable[[Any], bool]]]:
     """With the option `stream_usage`, ask a stream for its token counts and hide the answer.
 
-    Only where the caller streams and has not said what it wants itself.
+    Only where the caller streams, has not said what it wants itself, and does not read the raw
+    response, in which nothing can be hidden.
     """
     if not runtime.options.get("stream_usage") or kwargs.get("stream") is not True:
         return None
     stated = kwargs.get("stream_options")
-    if isinstance(stated, dict):
-        if "include_usage" in stated:
-            return None
-        options = {**cast("dict[str, Any]", stated), "include_usage": True}
-    elif stated is None or type(stated).__name__ in ("Omit", "NotGiven"):
-        options = {"include_usage": True}
-    else:
+    if stated is not None and type(stated).__name__ not in ("Omit", "NotGiven"):
         return None
-    return {**kwargs, "stream_options": options}, is_usage_chunk
+    body = kwargs.get("extra_body")
+    if isinstance(body, Mapping) and "stream_options" in body:
+        return None
+    if is_raw(kwargs):
+        return None
+    return {**kwargs, "stream_options": {"include_usage": True}}, is_usage_chunk
 
 
 def _hooks() -> tuple[Hook, ...]:
@@ -125,9 +126,22 @@ class OpenAIInstrumentor(ProviderInstrumentor):
     """Watches the `openai` package.
 
     Options: `stream_usage=True` asks each chat stream for its token counts, which OpenAI leaves
-    out unless asked, and hides the chunk that brings them; without it no request is changed.
+    out unless asked, and hides the chunk that brings them; without it no request is changed. Where
+    it is not given, `PEEKR_OPENAI_STREAM_USAGE` decides.
     """
 
     name = "openai"
     dependencies = ("openai >= 1.66",)
     hooks = _hooks()
+
+    def configure(self, **kwargs: Any) -> None:
+        """Take new arguments (see the class and `ProviderInstrumentor._instrument`)."""
+        asked = kwargs.pop("stream_usage", None)
+        if asked is None:
+            before = self.runtime
+            asked = config.is_on("PEEKR_OPENAI_STREAM_USAGE") or (
+                before is not None and bool(before.options.get("stream_usage"))
+            )
+        if asked:
+            kwargs["stream_usage"] = True
+        super().configure(**kwargs)

@@ -108,13 +108,15 @@ _NOT_PARAMETERS = frozenset(
 
 def endpoint(instance: Any) -> tuple[Optional[str], Optional[tuple[str, Optional[int]]]]:
     """The provider's name and the server of a client or of a resource's; None where unknown."""
-    client, base_url = instance, getattr(instance, "base_url", None)
+    client: Any = instance
+    base_url = getattr(instance, "base_url", None)
     if base_url is None:
         client = getattr(instance, "_client", None)
         base_url = getattr(client, "base_url", None)
     if base_url is None:
         return None, None
-    known = _endpoints.get(id(base_url))
+    key = (id(base_url), client.__class__)
+    known = _endpoints.get(key)
     if known is None:
         if len(_endpoints) >= _MAX_ENDPOINTS:
             _endpoints.clear()
@@ -124,12 +126,14 @@ def endpoint(instance: Any) -> tuple[Optional[str], Optional[tuple[str, Optional
             port = 443 if parts.scheme == "https" else 80
         provider = _provider(type(client).__name__, host, port)
         # The address is kept with its object, so that the object's id stays its own.
-        known = _endpoints[id(base_url)] = (base_url, (provider, (host, port) if host else None))
+        known = _endpoints[key] = (base_url, (provider, (host, port) if host else None))
     return known[1]
 
 
 _MAX_ENDPOINTS = 256
-_endpoints: dict[int, tuple[Any, tuple[Optional[str], Optional[tuple[str, Optional[int]]]]]] = {}
+_endpoints: dict[
+    tuple[int, type], tuple[Any, tuple[Optional[str], Optional[tuple[str, Optional[int]]]]]
+] = {}
 
 
 def _provider(client_class: str, host: str, port: Optional[int]) -> str:
@@ -140,6 +144,8 @@ def _provider(client_class: str, host: str, port: Optional[int]) -> str:
     for suffix, provider in _PROVIDERS_BY_HOST:
         if host == suffix or host.endswith("." + suffix):
             return provider
+    if host.endswith("-aiplatform.googleapis.com"):
+        return "gcp.vertex_ai"
     if "ollama" in host or (host in _LOCAL_HOSTS and port == _OLLAMA_PORT):
         return "ollama"
     if "vllm" in host or (host in _LOCAL_HOSTS and port == _VLLM_PORT):
