@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import types
 from collections.abc import Collection
 from typing import Any, Callable, NamedTuple, Optional, Union, cast
 
@@ -180,7 +181,8 @@ def _shim(owner: ProviderInstrumentor, hook: Hook, original: Callable[..., Any])
 
     Plain, not a proxy: signatures, copies, subclasses and mocks see what they saw before.
     """
-    target = original if inspect.isfunction(original) else _bound(original)
+    # By its type: proxies of wrapt say of themselves that they are functions.
+    target = original if type(original) is types.FunctionType else _bound(original)
     choose = hook.choose
 
     if not hook.is_async:
