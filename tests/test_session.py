@@ -17,6 +17,7 @@ from peekr import threads
 from peekr.baggage import accept_baggage
 from peekr.context import NO_SCOPE, Scope, current_scope
 from tests.conftest import Telemetry, attributes_of
+from tests.support.loops import run
 
 
 def work() -> None:
@@ -273,14 +274,14 @@ def by_run_in_executor(seen: List[Any]) -> None:
     async def main() -> None:
         seen.append(await asyncio.get_running_loop().run_in_executor(None, current_scope))
 
-    asyncio.run(main())
+    run(main())
 
 
 def by_to_thread(seen: List[Any]) -> None:
     async def main() -> None:
         seen.append(await asyncio.to_thread(current_scope))
 
-    asyncio.run(main())
+    run(main())
 
 
 def by_task(seen: List[Any]) -> None:
@@ -290,7 +291,7 @@ def by_task(seen: List[Any]) -> None:
     async def main() -> None:
         await asyncio.ensure_future(report())
 
-    asyncio.run(main())
+    run(main())
 
 
 def by_thread_in_a_thread(seen: List[Any]) -> None:

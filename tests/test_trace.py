@@ -19,6 +19,7 @@ from opentelemetry.trace import StatusCode
 import peekr
 from peekr import trace
 from tests.conftest import Telemetry, attributes_of
+from tests.support.loops import run
 
 
 @trace
@@ -123,7 +124,7 @@ def test_function_within_a_function_is_named_by_module_and_name(telemetry: Telem
         (lambda: Service().outer_class_method(1), "outer_class_method", {"a": 1}, "Service1"),
         (lambda: Service.inner_static_method(1), "inner_static_method", {"a": 1}, 1),
         (lambda: Service().outer_static_method(1), "outer_static_method", {"a": 1}, 1),
-        (lambda: asyncio.run(Service().amethod(1)), "amethod", {"a": 1}, 1),
+        (lambda: run(Service().amethod(1)), "amethod", {"a": 1}, 1),
         (lambda: Service().value, "value", {}, 7),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -323,7 +324,7 @@ def test_dropped_coroutine_ends_its_span_quietly(
         made.send(None)
         del made
 
-    asyncio.run(main())
+    run(main())
     assert telemetry.record["attributes"]["error.type"] == "GeneratorExit"
     assert not caplog.records
 
@@ -491,7 +492,7 @@ def test_without_instrument_the_function_works_and_a_current_span_is_there() -> 
 
     assert isinstance(otel_trace.get_tracer_provider(), otel_trace.ProxyTracerProvider)
     assert work(1) == 2
-    assert asyncio.run(run_pipeline("a")) == "A"
+    assert run(run_pipeline("a")) == "A"
     with pytest.raises(Refused):
         _refuse()
     assert peekr.get_current_span() is None

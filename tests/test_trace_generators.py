@@ -14,6 +14,7 @@ import peekr
 from peekr import trace
 from peekr.context import current_scope
 from tests.conftest import Telemetry
+from tests.support.loops import run
 
 
 @trace
@@ -48,7 +49,7 @@ async def collect(items: AsyncIterator[Any]) -> List[Any]:
 
 
 def acollect(items: AsyncIterator[Any]) -> List[Any]:
-    return asyncio.run(collect(items))
+    return run(collect(items))
 
 
 KINDS: Dict[str, Any] = {"sync": (words, list), "async": (awords, acollect)}
@@ -200,7 +201,7 @@ def test_async_generator_dropped_in_its_loop_ends_quietly(
         async for _ in awords("a b c"):
             break
 
-    asyncio.run(main())
+    run(main())
     assert telemetry.record["attributes"]["peekr.stream.abandoned"] is True
     assert caplog.records == []
 
@@ -356,7 +357,7 @@ def test_async_generator_closed_by_another_task_ends_quietly(
         await asyncio.ensure_future(made.aclose())
         assert peekr.get_current_span() is None
 
-    asyncio.run(main())
+    run(main())
     assert {record["name"].rpartition(".")[2] for record in telemetry.records} == {
         "first task",
         "awords",

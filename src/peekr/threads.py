@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import types
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Optional, cast
 
@@ -77,7 +78,7 @@ class _Patch:
         present = cast("Callable[..., Any]", vars(self._owner)[self._name])
         if self._shim is None or not (present is self._original or self._is_within(present)):
             self._original = present
-            self._shim = functools.wraps(present)(self._make(self, present))
+            self._shim = functools.wraps(present)(self._make(self, _unbound(present)))
         if present is self._original:
             setattr(self._owner, self._name, self._shim)
 
@@ -92,6 +93,17 @@ class _Patch:
         self.active = False
         if self._shim is not None and vars(self._owner)[self._name] is self._shim:
             setattr(self._owner, self._name, self._original)
+
+
+def _unbound(method: Any) -> Callable[..., Any]:
+    if type(method) is types.FunctionType:  # proxies call themselves functions
+        return cast("Callable[..., Any]", method)
+
+    # Somebody else's wrapper: bind it as the class would have.
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return method.__get__(self, cast("Any", type(self)))(*args, **kwargs)
+
+    return call
 
 
 # The threads of a pool outlive the task that made the pool start them: they carry nothing, each
