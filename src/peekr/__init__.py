@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         clear_exporters,
         remove_exporter,
     )
+    from peekr.feedbacks import export_feedback, feedback
     from peekr.middleware import FastAPIMiddleware, PeekrASGIMiddleware
     from peekr.scopes import feature, session
     from peekr.span_view import Span
@@ -48,8 +49,10 @@ __all__ = [
     "clear_exporters",
     "end_span",
     "experiment",
+    "export_feedback",
     "exporters",
     "feature",
+    "feedback",
     "flush",
     "get_current_span",
     "instrument",
@@ -78,7 +81,9 @@ _HOMES = {
     "clear_exporters": "peekr.exporters",
     "end_span": "peekr.spans",
     "experiment": "peekr.experiments",
+    "export_feedback": "peekr.feedbacks",
     "feature": "peekr.scopes",
+    "feedback": "peekr.feedbacks",
     "flush": "peekr.bootstrap",
     "get_current_span": "peekr.spans",
     "instrument": "peekr.bootstrap",

@@ -92,7 +92,7 @@ def _arms(variants: Any, split: Any) -> list[_Arm]:
     configs = cast(
         "Optional[Mapping[Any, Any]]", variants if isinstance(variants, Mapping) else None
     )
-    values: list[Any] = list(variants)
+    values: list[Any] = list(cast("Any", variants))
     if not values:
         raise ConfigurationError("variants: there is none to choose from")
     names = [value if isinstance(value, str) else str(value) for value in values]
