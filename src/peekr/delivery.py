@@ -163,7 +163,7 @@ class _Delivery:
 
     def __init__(self, exporter: Any) -> None:
         self.exporter = exporter
-        self._name = type(exporter).__qualname__
+        self._name = type(exporter).__name__
         self._outage = Outage(f"exporter {self._name}")
         self._said_error = False
         self.reset()
@@ -318,7 +318,7 @@ class _Immediate:
         except Exception:
             if not self._said_error:
                 self._said_error = True
-                _report(type(self.exporter).__qualname__)
+                _report(type(self.exporter).__name__)
 
     def begin_flush(self) -> Optional[_Mark]:
         """Nothing is queued."""
@@ -357,7 +357,7 @@ def _force_flush(exporter: Any, deadline: float) -> bool:
         left_ms = int(max(0.0, deadline - time.monotonic()) * 1000)
         return flush(left_ms) is not False
     except Exception:
-        _report(type(exporter).__qualname__)
+        _report(type(exporter).__name__)
         return False
 
 
