@@ -37,6 +37,9 @@ class _Block:
         return {"type": self.kind} if self.kind else None
 
 
+_NO_DELTA: dict[str, Any] = {}
+
+
 class ConverseStream:
     """Puts the events of a stream together."""
 
@@ -53,12 +56,20 @@ class ConverseStream:
     def add(self, chunk: Any) -> None:
         """Take an event, or first of all the response's metadata."""
         event = cast("dict[str, Any]", chunk)
-        found = event.get("contentBlockDelta")
+        found: Any = event.get("contentBlockDelta")
         if found is not None:
-            self._add_delta(self._block(found), found.get("delta") or {})
+            index = found.get("contentBlockIndex")
+            block = self._blocks.get(index) or self._block(index)
+            delta = cast("dict[str, Any]", found.get("delta") or _NO_DELTA)
+            said = delta.get("text")
+            if said is not None:
+                block.kind = "text"
+                block.pieces.append(said)
+            else:
+                _add_delta(block, delta)
         elif "contentBlockStart" in event:
             found = event["contentBlockStart"]
-            block = self._block(found)
+            block = self._block(found.get("contentBlockIndex"))
             for kind, start in obj(found.get("start")).items():
                 block.kind, block.start = kind, obj(start)
         elif "messageStart" in event:
@@ -72,28 +83,11 @@ class ConverseStream:
         else:
             self._fault = self._fault or client.event_fault(event)
 
-    def _block(self, found: dict[str, Any]) -> _Block:
-        index = found.get("contentBlockIndex")
+    def _block(self, index: Any) -> _Block:
         block = self._blocks.get(index)
         if block is None:
             block = self._blocks[index] = _Block()
         return block
-
-    def _add_delta(self, block: _Block, delta: dict[str, Any]) -> None:
-        for kind, value in delta.items():
-            if kind == "text":
-                block.kind = kind
-                block.pieces.append(value)
-            elif kind == "toolUse":
-                block.kind = kind
-                block.pieces.append(text_of(value.get("input")))
-            elif kind == "reasoningContent":
-                block.kind = kind
-                block.pieces.append(text_of(value.get("text")))
-            elif kind == "citation":
-                block.citations.append(value)
-            else:
-                block.kind = block.kind or kind
 
     def response(self) -> Response:
         """What has arrived; complete with the metadata, which comes last."""
@@ -129,3 +123,14 @@ class ConverseStream:
 
 def _by_index(item: tuple[Any, _Block]) -> int:
     return item[0] if isinstance(item[0], int) else 0
+
+
+def _add_delta(block: _Block, delta: dict[str, Any]) -> None:
+    for kind, value in delta.items():
+        if kind in ("toolUse", "reasoningContent"):
+            block.kind = kind
+            block.pieces.append(text_of(value.get("input" if kind == "toolUse" else "text")))
+        elif kind == "citation":
+            block.citations.append(value)
+        else:
+            block.kind = block.kind or kind
