@@ -460,14 +460,17 @@ async def drive_async(
     if _is_off(hook):
         return await original(instance, *args, **kwargs)
     call = Call(runtime, hook, instance, args, kwargs)
-    token = otel_context.attach(call.context())
+    before, inside = otel_context.get_current(), call.context()
+    token = otel_context.attach(inside)
     try:
         call.hush(args)
         result = await original(instance, *args, **call.kwargs)
     except GeneratorExit:
         # The coroutine was dropped or closed, perhaps in another context, where a token of this
-        # one cannot be given back.
+        # one cannot be given back and our span is not current.
         token = None
+        if otel_context.get_current() is inside:
+            otel_context.attach(before)
         call.fail(GeneratorExit("the call was dropped before it returned"))
         raise
     except BaseException as error:
