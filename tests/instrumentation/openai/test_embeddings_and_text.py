@@ -49,8 +49,8 @@ async def test_embedding_is_recorded_without_its_vectors(
     assert telemetry.record["name"] == "openai.embeddings"
     assert got["input"] == recorded
     assert got["peekr.embeddings.count"] == len(result.data)
-    vector = result.data[0].embedding
-    if isinstance(vector, list):
+    vector: Any = result.data[0].embedding
+    if encoding != "base64":
         assert got["gen_ai.embeddings.dimension.count"] == len(vector)
         assert max(map(str, vector), key=len) not in telemetry.path.read_text("utf-8")
     else:
