@@ -384,9 +384,17 @@ def test_request_on_the_wire_is_the_same_as_without_peekr(bare_telemetry: Teleme
 @in_all_modes
 def test_without_content_nothing_said_is_recorded(bare_telemetry: Telemetry, mode: str):
     bare_telemetry.instrument(capture_content=False)
-    config: Json = {"system_instruction": "secret-1", "tools": [{"google_search": {}}]}
+    config: Json = {
+        "system_instruction": "secret-1",
+        "tools": [{"google_search": {}}],
+        "response_mime_type": "application/json",
+        "response_schema": {"type": "STRING", "description": "secret-4"},
+    }
     with playing(mode, text_answer("secret-2")) as player, client_of(player.url) as client:
         run(client, mode, contents="secret-3", config=config)
     text = json.dumps(bare_telemetry.record) + str(bare_telemetry.span.attributes)
     assert "secret" not in text
-    assert bare_telemetry.record["attributes"]["tokens_total"] == 8
+    attributes = bare_telemetry.record["attributes"]
+    assert attributes["tokens_total"] == 8
+    parameters = attributes["peekr.request.parameters"]
+    assert parameters == {"response_mime_type": "application/json"}

@@ -278,7 +278,7 @@ def test_async_stream_read_to_its_end_is_whole(telemetry: Telemetry, client: Any
 def test_async_call_cancelled_while_it_waits_ends_its_span(telemetry: Telemetry):
     async def cancelling() -> None:
         task = asyncio.ensure_future(client.aio.models.generate_content(**ASKED))
-        while not player.requests:
+        while not player.requests and not task.done():
             await asyncio.sleep(0.005)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

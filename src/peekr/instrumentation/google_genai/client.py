@@ -57,6 +57,34 @@ _NOT_PARAMETERS = frozenset(
         "continuation_token",
     )
 )
+# Parameters that hold no content whatever their value; those of other names may.
+_PLAIN_PARAMETERS = frozenset(
+    (
+        "audio_timestamp",
+        "audio_track_extraction",
+        "auto_truncate",
+        "cached_content",
+        "document_ocr",
+        "enable_enhanced_civic_answers",
+        "image_config",
+        "labels",
+        "logprobs",
+        "media_resolution",
+        "mime_type",
+        "model_selection_config",
+        "response_logprobs",
+        "response_mime_type",
+        "response_modalities",
+        "routing_config",
+        "safety_settings",
+        "service_tier",
+        "speech_config",
+        "store",
+        "task_type",
+        "thinking_config",
+        "tool_config",
+    )
+)
 _UPPER = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _LOWER = re.compile(r"_([a-z0-9])")
 
@@ -129,10 +157,18 @@ def model_name(model: Any) -> Optional[str]:
     return model.rpartition("/")[2] or model
 
 
-def settings(config: Any) -> tuple[dict[str, Any], Optional[dict[str, Any]]]:
-    """A request's configuration: what has an attribute of its own, and the other parameters."""
+def settings(
+    config: Any,
+) -> tuple[dict[str, Any], Optional[dict[str, Any]], Optional[dict[str, Any]]]:
+    """A request's configuration.
+
+    Returns:
+        What has an attribute of its own, the other parameters that hold no content, and those
+        that may.
+    """
     attributes: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     named: Mapping[str, Any] = fields(config)
     for key, value in named.items():
         if value is None:
@@ -142,8 +178,10 @@ def settings(config: Any) -> tuple[dict[str, Any], Optional[dict[str, Any]]]:
         if attribute is not None:
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 attributes[attribute] = int(value) if name in _WHOLE else float(value)
-        elif name not in _NOT_PARAMETERS:
+        elif name in _PLAIN_PARAMETERS:
             parameters[name] = _json_value(value)
+        elif name not in _NOT_PARAMETERS:
+            contents[name] = _json_value(value)
     stop = items_of(get(config, "stop_sequences"))
     if stop:
         attributes[otel.GEN_AI_REQUEST_STOP_SEQUENCES] = [str(entry) for entry in stop]
@@ -153,7 +191,7 @@ def settings(config: Any) -> tuple[dict[str, Any], Optional[dict[str, Any]]]:
     output_type = _output_type(config)
     if output_type is not None:
         attributes[otel.GEN_AI_OUTPUT_TYPE] = output_type
-    return attributes, parameters or None
+    return attributes, parameters or None, contents or None
 
 
 def _output_type(config: Any) -> Optional[str]:

@@ -24,7 +24,7 @@ class EmbeddingsExtractor:
         del args  # the method takes none
         config = kwargs.get("config")
         provider, server = client.endpoint(instance, config)
-        attributes, parameters = client.settings(config)
+        attributes, parameters, of_content = client.settings(config)
         dimensions = get(config, "output_dimensionality")
         if isinstance(dimensions, int):
             attributes[otel.GEN_AI_EMBEDDINGS_DIMENSION_COUNT] = dimensions
@@ -34,6 +34,7 @@ class EmbeddingsExtractor:
             server=server,
             attributes=attributes,
             parameters=parameters,
+            content_parameters=of_content,
             input=_inputs(_contents(kwargs)),
         )
 

@@ -42,7 +42,7 @@ class GenerateExtractor:
         del args  # the method takes none
         config = kwargs.get("config")
         provider, server = client.endpoint(instance, config)
-        attributes, parameters = client.settings(config)
+        attributes, parameters, of_content = client.settings(config)
         return Request(
             model=client.model_name(kwargs.get("model")),
             provider=provider,
@@ -50,6 +50,7 @@ class GenerateExtractor:
             stream=self._stream,
             attributes=attributes,
             parameters=parameters,
+            content_parameters=of_content,
             input=input_messages(kwargs.get("contents")),
             system=system_parts(get(config, "system_instruction")),
             tools=tool_definitions(get(config, "tools")),

@@ -34,7 +34,7 @@ class _LegacyExtractor:
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         """Read a request from the arguments and from what the model was made with."""
         contents = kwargs.get("contents", args[0] if args else None)
-        attributes, parameters = client.settings(_settings(instance, kwargs))
+        attributes, parameters, of_content = client.settings(_settings(instance, kwargs))
         tools = kwargs.get("tools")
         if tools is None:
             tools = getattr(instance, "_tools", None)
@@ -44,6 +44,7 @@ class _LegacyExtractor:
             stream=bool(kwargs.get("stream")),
             attributes=attributes,
             parameters=parameters,
+            content_parameters=of_content,
             input=input_messages(_contents(contents)),
             system=system_parts(_plain(getattr(instance, "_system_instruction", None))),
             tools=tool_definitions(_tools(tools)),
