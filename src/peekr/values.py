@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import array
 import collections
 import dataclasses
 import datetime
-import decimal
 import enum
-import fractions
 import math
 import os
 import re
@@ -182,6 +179,10 @@ class _Walk:
         for base, convert in _BY_BASE:
             if issubclass(kind, base):
                 return convert(self, value, depth)
+        for base in kind.__mro__:
+            convert = _BY_NAME.get((base.__module__, base.__qualname__))
+            if convert is not None:
+                return convert(self, value, depth)
         if dataclasses.is_dataclass(kind):
             names = [field.name for field in dataclasses.fields(kind) if field.repr]
             return self.fields(value, names, depth)
@@ -337,15 +338,12 @@ _BY_BASE: tuple[tuple[type[Any], _Convert], ...] = (
     (bytearray, _bytes),
     (memoryview, _bytes),
     (collections.deque, _sequence),
-    (array.array, _sequence),
     (collections.UserDict, _mapping),
     (collections.UserList, _sequence),
     (Mapping, _mapping),
     (datetime.date, _iso),
     (datetime.time, _iso),
     (datetime.timedelta, _str),
-    (decimal.Decimal, _str),
-    (fractions.Fraction, _str),
     (uuid.UUID, _str),
     (os.PathLike, lambda walk, value, depth: walk.text(os.fsdecode(value))),
     (BaseException, _error),
@@ -356,12 +354,18 @@ _BY_BASE: tuple[tuple[type[Any], _Convert], ...] = (
     (types.ModuleType, _module),
 )
 
+# By their names: their modules are not imported for a program that has no such values.
+_BY_NAME: dict[tuple[str, str], _Convert] = {
+    ("array", "array"): _sequence,
+    ("decimal", "Decimal"): _str,
+    ("fractions", "Fraction"): _str,
+}
+
 _BY_TYPE: dict[type[Any], _Convert] = {
     set: _set,
     frozenset: _set,
     bytes: _bytes,
     datetime.datetime: _iso,
     datetime.date: _iso,
-    decimal.Decimal: _str,
     uuid.UUID: _str,
 }
