@@ -217,7 +217,7 @@ async def test_instrumenting_again_takes_the_new_settings(
 
 def watched_functions() -> Dict[str, Any]:
     found: Dict[str, Any] = {}
-    for hook in OpenAIInstrumentor.hooks:
+    for hook in OpenAIInstrumentor.instrumentation.hooks:
         module = __import__(hook.module, fromlist=["_"]) if _has(hook.module) else None
         cls, _, method = hook.target.rpartition(".")
         if module is not None and method in vars(getattr(module, cls, object)):
