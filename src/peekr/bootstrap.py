@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import atexit
-import importlib
-import pkgutil
 import threading
 from collections.abc import Sequence
-from typing import Any, Callable, Optional, cast
+from typing import Any, Callable, Optional
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-import peekr.instrumentation
 from peekr import config, faults, provider, threads, tracing
 from peekr.config import Settings
 from peekr.delivery import DeliveryProcessor
 from peekr.exporters import registered
 from peekr.instrumentation.call import end_open_streams
-from peekr.instrumentation.hooks import ProviderInstrumentor
+from peekr.instrumentation.sdks import leave_all, watch_all
 from peekr.pipeline.processor import PeekrSpanProcessor, SpanStage
 from peekr.pipeline.project import project
 from peekr.pipeline.sample import TraceSampler
@@ -114,9 +111,7 @@ def uninstrument() -> None:
     global _current
     with _lock:
         installation, _current = _current, None
-        for instrumentor in _instrumentors():
-            if instrumentor.is_instrumented_by_opentelemetry:
-                instrumentor.uninstrument()
+        leave_all()
         _termination.guard(None)
         tracing.follow(None)
         threads.leave_threads_alone()
@@ -231,7 +226,11 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
             max_chars=provider.max_attribute_chars(chosen),
         )
         threads.carry_into_threads()
-        _watch(settings, chosen)
+        watch_all(
+            tracer_provider=chosen,
+            capture_content=settings.capture_content,
+            max_chars=provider.max_attribute_chars(chosen),
+        )
         if not _exit_registered:
             _exit_registered = True
             atexit.register(_at_exit)
@@ -303,37 +302,6 @@ def _make_processors(exporter: Any) -> list[SpanProcessor]:
     if isinstance(exporter, SpanExporter) and not getattr(exporter, "is_immediate", False):
         return [BatchSpanProcessor(exporter), registered]
     return [DeliveryProcessor([exporter]), registered]
-
-
-# -- the instrumentors -----------------------------------------------------------------------------
-
-
-def _instrumentors() -> list[ProviderInstrumentor]:
-    """One instrumentor a package below `peekr.instrumentation`: a provider is its folder."""
-    found: list[ProviderInstrumentor] = []
-    for module in pkgutil.iter_modules(peekr.instrumentation.__path__):
-        if not module.ispkg:
-            continue
-        package = importlib.import_module(f"peekr.instrumentation.{module.name}")
-        for name in cast("list[str]", package.__all__):
-            found.append(getattr(package, name)())
-    return found
-
-
-def _watch(settings: Settings, chosen: Any) -> None:
-    arguments: dict[str, Any] = {
-        "tracer_provider": chosen,
-        "capture_content": settings.capture_content,
-        "max_chars": provider.max_attribute_chars(chosen),
-    }
-    for instrumentor in _instrumentors():
-        try:
-            if instrumentor.is_instrumented_by_opentelemetry:
-                instrumentor.configure(**arguments)
-            else:
-                instrumentor.instrument(skip_dep_check=True, **arguments)
-        except Exception:
-            faults.report(f"instrumenting {instrumentor.name}")
 
 
 # -- the end ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A provider's instrumentor: it puts a table of hooks onto an SDK, and takes them off again."""
+"""A table of hooks for one SDK: put onto it when it is imported, and taken off again."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ import functools
 import inspect
 import logging
 import types
-from collections.abc import Collection
 from typing import Any, Callable, NamedTuple, Optional, Union, cast
 
 import wrapt
 from opentelemetry import trace as otel_trace
-from opentelemetry.instrumentation.instrumentor import (  # pyright: ignore[reportMissingTypeStubs]
-    BaseInstrumentor,
-)
 
 from peekr import faults
 from peekr._version import __version__
 from peekr.instrumentation.call import Hook, Runtime, drive, drive_async
 
-__all__ = ["SCHEMA_URL", "ProviderInstrumentor", "Replacement"]
+__all__ = ["SCHEMA_URL", "Instrumentation", "Replacement"]
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.42.0"
 """The release of the conventions that the spans follow."""
@@ -42,79 +38,97 @@ class Replacement(NamedTuple):
     replace: Callable[[Callable[[], Optional[Runtime]], Callable[..., Any]], Callable[..., Any]]
 
 
-class ProviderInstrumentor(BaseInstrumentor):
-    """Watches one SDK through a table of hooks.
+class Instrumentation:
+    """One SDK and its table of hooks.
 
     Nothing is imported: a hook is put on when the application has imported its module, whether
     that was before or comes later. A hook whose target the SDK does not have is left out with one
     debug line; the others work.
 
     Attributes:
-        name: The provider's short name, as in the entry point: `openai`.
+        name: The SDK's short name, as in the entry point: `openai`.
         dependencies: The SDK's distribution and the versions that are supported.
         hooks: The table.
         replacements: Functions to watch that are no model calls, such as those that run tools.
+        runtime: What the hooks work with; None while nobody watches.
     """
 
-    name: str = ""
-    dependencies: tuple[str, ...] = ()
-    hooks: tuple[Hook, ...] = ()
-    replacements: tuple[Replacement, ...] = ()
-
-    def instrumentation_dependencies(self) -> Collection[str]:
-        """The distributions that the SDK's hooks are written for."""
-        return self.dependencies
-
-    def _instrument(self, **kwargs: Any) -> None:
-        """Begin to watch.
+    def __init__(
+        self,
+        name: str,
+        dependencies: tuple[str, ...],
+        hooks: tuple[Hook, ...],
+        replacements: tuple[Replacement, ...] = (),
+        resolve: Optional[Callable[[Optional[Runtime], dict[str, Any]], dict[str, Any]]] = None,
+    ) -> None:
+        """Describe an SDK.
 
         Args:
-            **kwargs: `tracer_provider` (None for the global one), `capture_content` (True),
-                `max_chars` (None), and the provider's own options.
+            name: See above.
+            dependencies: See above.
+            hooks: See above.
+            replacements: See above.
+            resolve: Completes the SDK's own options, given the runtime until now.
         """
-        self.configure(**kwargs)
-        for hook in (*self.hooks, *self.replacements):
-            _Patch.of(self, hook).expect()
+        self.name = name
+        self.dependencies = dependencies
+        self.hooks = hooks
+        self.replacements = replacements
+        self.runtime: Optional[Runtime] = None
+        self._resolve = resolve
+        self._patches = [_Patch(self, hook) for hook in (*hooks, *replacements)]
 
-    def configure(self, **kwargs: Any) -> None:
-        """Take new arguments (see `_instrument`) without touching the SDK again."""
-        provider = kwargs.pop("tracer_provider", None) or otel_trace.get_tracer_provider()
-        capture_content = bool(kwargs.pop("capture_content", True))
-        max_chars = kwargs.pop("max_chars", None)
-        kwargs.pop("skip_dep_check", None)
-        tracer = provider.get_tracer(
-            f"peekr.instrumentation.{self.name}", __version__, schema_url=SCHEMA_URL
-        )
-        self.runtime = Runtime(tracer, capture_content, max_chars, kwargs)
+    def watch(
+        self,
+        tracer_provider: Any = None,
+        capture_content: Optional[bool] = None,
+        max_chars: Optional[int] = None,
+        **options: Any,
+    ) -> None:
+        """Begin to watch, or go on with other arguments; nothing is put on twice.
 
-    runtime: Optional[Runtime] = None
+        What is left out stays as it is while somebody watches.
 
-    def _uninstrument(self, **kwargs: Any) -> None:
+        Args:
+            tracer_provider: Makes the spans; at first the global one.
+            capture_content: False keeps prompts, outputs and tool arguments off the spans; at
+                first True.
+            max_chars: The longest attribute that the provider keeps whole, in characters.
+            **options: The SDK's own options.
+        """
+        before = self.runtime
+        if tracer_provider is None and before is not None:
+            tracer, max_chars = before.tracer, max_chars or before.max_chars
+        else:
+            provider = tracer_provider or otel_trace.get_tracer_provider()
+            tracer = provider.get_tracer(
+                f"peekr.instrumentation.{self.name}", __version__, schema_url=SCHEMA_URL
+            )
+        if capture_content is None:
+            capture_content = before is None or before.capture_content
+        if self._resolve is not None:
+            options = self._resolve(before, options)
+        self.runtime = Runtime(tracer, capture_content, max_chars, options)
+        for patch in self._patches:
+            patch.expect()
+
+    def leave(self) -> None:
         """Stop watching and put the SDK's own methods back."""
-        del kwargs
         self.runtime = None
-        for hook in (*self.hooks, *self.replacements):
-            _Patch.of(self, hook).remove()
+        for patch in self._patches:
+            patch.remove()
 
 
 class _Patch:
     """One hook on one SDK: waits for the module, replaces the method, restores it."""
 
-    def __init__(self, owner: ProviderInstrumentor, hook: Union[Hook, Replacement]) -> None:
+    def __init__(self, owner: Instrumentation, hook: Union[Hook, Replacement]) -> None:
         self._owner = owner
         self._hook = hook
         self._expected = False
         self._cls: Any = None
         self._original: Any = None
         self._shim: Any = None
-
-    @classmethod
-    def of(cls, owner: ProviderInstrumentor, hook: Union[Hook, Replacement]) -> _Patch:
-        key = (hook.module, hook.target)
-        patch = _patches.get(key)
-        if patch is None:
-            patch = _patches[key] = cls(owner, hook)
-        return patch
 
     def expect(self) -> None:
         """Replace the method as soon as its module is imported, at once if it is already."""
@@ -173,10 +187,7 @@ class _Patch:
             setattr(self._cls, self._name, self._shim)
 
 
-_patches: dict[tuple[str, str], _Patch] = {}
-
-
-def _shim(owner: ProviderInstrumentor, hook: Hook, original: Callable[..., Any]) -> Any:
+def _shim(owner: Instrumentation, hook: Hook, original: Callable[..., Any]) -> Any:
     """A plain function in the original's place.
 
     Plain, not a proxy: signatures, copies, subclasses and mocks see what they saw before.

@@ -13,7 +13,7 @@ import pytest
 
 import peekr
 from peekr.instrumentation.google_genai import GoogleGenAIInstrumentor
-from peekr.instrumentation.hooks import ProviderInstrumentor
+from peekr.instrumentation.hooks import Instrumentation
 from simulated_providers import SimulatedProviders
 
 from ...conftest import Telemetry, attributes_of
@@ -53,12 +53,14 @@ def test_each_kind_of_call_has_its_hook_in_this_version():
     models = pytest.importorskip("google.genai.models")
     found = {
         (hook.record, hook.is_async)
-        for hook in GoogleGenAIInstrumentor.hooks
+        for hook in GoogleGenAIInstrumentor.instrumentation.hooks
         for cls, _, method in [hook.target.partition(".")]
         if method in vars(getattr(models, cls))
         and (hook.unless is None or hook.unless not in vars(getattr(models, cls)))
     }
-    assert found == {(hook.record, hook.is_async) for hook in GoogleGenAIInstrumentor.hooks}
+    assert found == {
+        (hook.record, hook.is_async) for hook in GoogleGenAIInstrumentor.instrumentation.hooks
+    }
     assert len(found) == 6
 
 
@@ -76,18 +78,16 @@ def test_sdk_without_its_inner_methods_is_watched_at_its_public_ones(
     vars(module)["Models"] = Models
     monkeypatch.setitem(sys.modules, module.__name__, module)
 
-    class Instrumentor(ProviderInstrumentor):
-        name = "another_day"
-        hooks = tuple(
-            hook._replace(module=module.__name__) for hook in GoogleGenAIInstrumentor.hooks
-        )
-
+    hooks = tuple(
+        hook._replace(module=module.__name__)
+        for hook in GoogleGenAIInstrumentor.instrumentation.hooks
+    )
     bare_telemetry.instrument()
-    instrumentor = Instrumentor()
-    instrumentor.instrument(skip_dep_check=True, tracer_provider=bare_telemetry.provider)
+    another = Instrumentation("another_day", (), hooks)
+    another.watch(bare_telemetry.provider)
     Models().generate_content(model="gemini-9", contents="hi")
     list(Models().generate_content_stream(model="gemini-9", contents="hi"))
-    instrumentor.uninstrument()
+    another.leave()
     answered = [attributes_of(s)["gen_ai.response.model"] for s in bare_telemetry.spans]
     assert answered == ["gemini-9-1", "gemini-9-1"]
 

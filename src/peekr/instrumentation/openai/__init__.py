@@ -2,146 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any
 
-from peekr import config
-from peekr.instrumentation import Extractor
-from peekr.instrumentation.call import Hook, Runtime
-from peekr.instrumentation.hooks import ProviderInstrumentor
-from peekr.instrumentation.openai.chat import ChatExtractor, CompletionExtractor, is_usage_chunk
-from peekr.instrumentation.openai.embeddings import EmbeddingsExtractor
-from peekr.instrumentation.openai.responses import ResponsesExtractor
-from peekr.instrumentation.stainless import deliver, deliver_request, is_raw
+if TYPE_CHECKING:
+    from peekr.instrumentation.openai.instrumentor import OpenAIInstrumentor
 
-__all__ = ["OpenAIInstrumentor"]
+__all__ = ["SDKS", "OpenAIInstrumentor"]
 
-_CLIENT = "openai._base_client"
-_CHAT = "openai.resources.chat.completions.completions"
-_RESPONSES = "openai.resources.responses.responses"
-_EMBEDDINGS = "openai.resources.embeddings"
-_COMPLETIONS = "openai.resources.completions"
-_BETA_CHAT = "openai.resources.beta.chat.completions"  # where `parse` was until 1.92
+SDKS = ("openai",)
+"""The modules whose import loads the hooks."""
 
 
-def _ask_for_usage(
-    runtime: Runtime, kwargs: Mapping[str, Any]
-) -> Optional[tuple[dict[str, Any], Callable[[Any], bool]]]:
-    """With the option `stream_usage`, ask a stream for its token counts and hide the answer.
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # OpenTelemetry's base class is slow to import; only who asks for it pays.
+    from peekr.instrumentation.openai import instrumentor
 
-    Only where the caller streams, has not said what it wants itself, and does not read the raw
-    response, in which nothing can be hidden.
-    """
-    if not runtime.options.get("stream_usage") or kwargs.get("stream") is not True:
-        return None
-    stated = kwargs.get("stream_options")
-    if stated is not None and type(stated).__name__ not in ("Omit", "NotGiven"):
-        return None
-    body = kwargs.get("extra_body")
-    if isinstance(body, Mapping) and "stream_options" in body:
-        return None
-    if is_raw(kwargs):
-        return None
-    return {**kwargs, "stream_options": {"include_usage": True}}, is_usage_chunk
-
-
-def _hooks() -> tuple[Hook, ...]:
-    chat, text = ChatExtractor(), CompletionExtractor()
-    responses, embeddings = ResponsesExtractor(), EmbeddingsExtractor()
-    # The `stream` helpers open their stream through `create`, which is where they are seen.
-    table: tuple[tuple[str, str, str, str, str, Extractor], ...] = (
-        (_CHAT, "Completions", "create", "openai.chat", "chat", chat),
-        (_CHAT, "Completions", "parse", "openai.chat", "chat", chat),
-        (_BETA_CHAT, "Completions", "parse", "openai.chat", "chat", chat),
-        (_RESPONSES, "Responses", "create", "openai.responses", "chat", responses),
-        (_RESPONSES, "Responses", "parse", "openai.responses", "chat", responses),
-        (_EMBEDDINGS, "Embeddings", "create", "openai.embeddings", "embeddings", embeddings),
-        (_COMPLETIONS, "Completions", "create", "openai.completions", "text_completion", text),
-    )
-    hooks = [
-        Hook(
-            module,
-            f"{prefix}{cls}.{method}",
-            record,
-            "openai",
-            operation,
-            extractor,
-            is_async,
-            deliver,
-            _ask_for_usage if isinstance(extractor, ChatExtractor) else None,
-        )
-        for module, cls, method, record, operation, extractor in table
-        for prefix, is_async in (("", False), ("Async", True))
-    ]
-    # What was taken from a client before it was watched (`create = client.chat.completions.create`,
-    # a cached `with_raw_response`, another library's wrapper) still sends its request through here.
-    paths = (
-        ("/chat/completions", "openai.chat", "chat", chat),
-        ("/responses", "openai.responses", "chat", responses),
-        ("/embeddings", "openai.embeddings", "embeddings", embeddings),
-        ("/completions", "openai.completions", "text_completion", text),
-    )
-    for cls, is_async in (("SyncAPIClient", False), ("AsyncAPIClient", True)):
-        rows = {
-            path: Hook(
-                _CLIENT,
-                f"{cls}.request",
-                record,
-                "openai",
-                operation,
-                extractor,
-                is_async,
-                deliver_request,
-                body=_body,
-            )
-            for path, record, operation, extractor in paths
-        }
-        hooks.append(rows["/chat/completions"]._replace(choose=_by_path(rows)))
-    return tuple(hooks)
-
-
-def _by_path(
-    rows: Mapping[str, Hook],
-) -> Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Optional[Hook]]:
-    def choose(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Optional[Hook]:
-        del instance
-        options = _options(args, kwargs)
-        if getattr(options, "method", None) != "post":
-            return None
-        return rows.get(str(getattr(options, "url", "")))
-
-    return choose
-
-
-def _options(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    return args[1] if len(args) > 1 else kwargs.get("options")
-
-
-def _body(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    options = _options(args, kwargs)
-    return {**(options.json_data or {}), "extra_body": getattr(options, "extra_json", None)}
-
-
-class OpenAIInstrumentor(ProviderInstrumentor):
-    """Watches the `openai` package.
-
-    Options: `stream_usage=True` asks each chat stream for its token counts, which OpenAI leaves
-    out unless asked, and hides the chunk that brings them; without it no request is changed. Where
-    it is not given, `PEEKR_OPENAI_STREAM_USAGE` decides.
-    """
-
-    name = "openai"
-    dependencies = ("openai >= 1.66",)
-    hooks = _hooks()
-
-    def configure(self, **kwargs: Any) -> None:
-        """Take new arguments (see the class and `ProviderInstrumentor._instrument`)."""
-        asked = kwargs.pop("stream_usage", None)
-        if asked is None:
-            before = self.runtime
-            asked = config.is_on("PEEKR_OPENAI_STREAM_USAGE") or (
-                before is not None and bool(before.options.get("stream_usage"))
-            )
-        if asked:
-            kwargs["stream_usage"] = True
-        super().configure(**kwargs)
+    return getattr(instrumentor, name)

@@ -1,0 +1,69 @@
+"""The hooks on botocore and aiobotocore, for the clients of `bedrock-runtime`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable, Optional
+
+from peekr.instrumentation import Extractor
+from peekr.instrumentation.aws import deliver, deliver_async
+from peekr.instrumentation.bedrock.converse import ConverseExtractor
+from peekr.instrumentation.bedrock.invoke import InvokeExtractor
+from peekr.instrumentation.call import Hook
+from peekr.instrumentation.hooks import Instrumentation
+
+__all__ = ["BEDROCK", "INSTRUMENTATIONS"]
+
+_PROVIDER = "aws.bedrock"
+_SERVICE = "bedrock-runtime"
+# The methods of clients are made per client from the service's description, so there is no class
+# whose public methods could be watched; all of them come through this one.
+_CLIENTS = (
+    ("botocore.client", "BaseClient._make_api_call", False, deliver),
+    ("aiobotocore.client", "AioBaseClient._make_api_call", True, deliver_async),
+)
+_OPERATIONS: tuple[tuple[str, str, Extractor], ...] = (
+    ("Converse", "bedrock.converse", ConverseExtractor(stream=False)),
+    ("ConverseStream", "bedrock.converse_stream", ConverseExtractor(stream=True)),
+    ("InvokeModel", "bedrock.invoke_model", InvokeExtractor(stream=False)),
+    (
+        "InvokeModelWithResponseStream",
+        "bedrock.invoke_model_stream",
+        InvokeExtractor(stream=True),
+    ),
+)
+
+
+def _chooser(
+    rows: Mapping[str, Hook],
+) -> Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Optional[Hook]]:
+    def choose(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Optional[Hook]:
+        row = rows.get(args[0] if args else kwargs.get("operation_name", ""))
+        if row is None or _service_of(instance) != _SERVICE:
+            return None
+        return row
+
+    return choose
+
+
+def _service_of(instance: Any) -> Any:
+    meta = getattr(instance, "meta", None)
+    return getattr(getattr(meta, "service_model", None), "service_name", None)
+
+
+def _hooks() -> tuple[Hook, ...]:
+    made: list[Hook] = []
+    for module, target, is_async, delivery in _CLIENTS:
+        rows = {
+            operation: Hook(
+                module, target, record, _PROVIDER, "chat", extractor, is_async, delivery
+            )
+            for operation, record, extractor in _OPERATIONS
+        }
+        made.append(rows["Converse"]._replace(choose=_chooser(rows)))
+    return tuple(made)
+
+
+BEDROCK = Instrumentation("bedrock", ("botocore >= 1.35",), _hooks())
+
+INSTRUMENTATIONS = (BEDROCK,)

@@ -1,0 +1,137 @@
+"""The hooks on the `openai` package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable, Optional
+
+from peekr import config
+from peekr.instrumentation import Extractor
+from peekr.instrumentation.call import Hook, Runtime
+from peekr.instrumentation.hooks import Instrumentation
+from peekr.instrumentation.openai.chat import ChatExtractor, CompletionExtractor, is_usage_chunk
+from peekr.instrumentation.openai.embeddings import EmbeddingsExtractor
+from peekr.instrumentation.openai.responses import ResponsesExtractor
+from peekr.instrumentation.stainless import deliver, deliver_request, is_raw
+
+__all__ = ["INSTRUMENTATIONS", "OPENAI"]
+
+_CLIENT = "openai._base_client"
+_CHAT = "openai.resources.chat.completions.completions"
+_RESPONSES = "openai.resources.responses.responses"
+_EMBEDDINGS = "openai.resources.embeddings"
+_COMPLETIONS = "openai.resources.completions"
+_BETA_CHAT = "openai.resources.beta.chat.completions"  # where `parse` was until 1.92
+
+
+def _ask_for_usage(
+    runtime: Runtime, kwargs: Mapping[str, Any]
+) -> Optional[tuple[dict[str, Any], Callable[[Any], bool]]]:
+    """With the option `stream_usage`, ask a stream for its token counts and hide the answer.
+
+    Only where the caller streams, has not said what it wants itself, and does not read the raw
+    response, in which nothing can be hidden.
+    """
+    if not runtime.options.get("stream_usage") or kwargs.get("stream") is not True:
+        return None
+    stated = kwargs.get("stream_options")
+    if stated is not None and type(stated).__name__ not in ("Omit", "NotGiven"):
+        return None
+    body = kwargs.get("extra_body")
+    if isinstance(body, Mapping) and "stream_options" in body:
+        return None
+    if is_raw(kwargs):
+        return None
+    return {**kwargs, "stream_options": {"include_usage": True}}, is_usage_chunk
+
+
+def _hooks() -> tuple[Hook, ...]:
+    chat, text = ChatExtractor(), CompletionExtractor()
+    responses, embeddings = ResponsesExtractor(), EmbeddingsExtractor()
+    # The `stream` helpers open their stream through `create`, which is where they are seen.
+    table: tuple[tuple[str, str, str, str, str, Extractor], ...] = (
+        (_CHAT, "Completions", "create", "openai.chat", "chat", chat),
+        (_CHAT, "Completions", "parse", "openai.chat", "chat", chat),
+        (_BETA_CHAT, "Completions", "parse", "openai.chat", "chat", chat),
+        (_RESPONSES, "Responses", "create", "openai.responses", "chat", responses),
+        (_RESPONSES, "Responses", "parse", "openai.responses", "chat", responses),
+        (_EMBEDDINGS, "Embeddings", "create", "openai.embeddings", "embeddings", embeddings),
+        (_COMPLETIONS, "Completions", "create", "openai.completions", "text_completion", text),
+    )
+    hooks = [
+        Hook(
+            module,
+            f"{prefix}{cls}.{method}",
+            record,
+            "openai",
+            operation,
+            extractor,
+            is_async,
+            deliver,
+            _ask_for_usage if isinstance(extractor, ChatExtractor) else None,
+        )
+        for module, cls, method, record, operation, extractor in table
+        for prefix, is_async in (("", False), ("Async", True))
+    ]
+    # What was taken from a client before it was watched (`create = client.chat.completions.create`,
+    # a cached `with_raw_response`, another library's wrapper) still sends its request through here.
+    paths = (
+        ("/chat/completions", "openai.chat", "chat", chat),
+        ("/responses", "openai.responses", "chat", responses),
+        ("/embeddings", "openai.embeddings", "embeddings", embeddings),
+        ("/completions", "openai.completions", "text_completion", text),
+    )
+    for cls, is_async in (("SyncAPIClient", False), ("AsyncAPIClient", True)):
+        rows = {
+            path: Hook(
+                _CLIENT,
+                f"{cls}.request",
+                record,
+                "openai",
+                operation,
+                extractor,
+                is_async,
+                deliver_request,
+                body=_body,
+            )
+            for path, record, operation, extractor in paths
+        }
+        hooks.append(rows["/chat/completions"]._replace(choose=_by_path(rows)))
+    return tuple(hooks)
+
+
+def _by_path(
+    rows: Mapping[str, Hook],
+) -> Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Optional[Hook]]:
+    def choose(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Optional[Hook]:
+        del instance
+        options = _request_options(args, kwargs)
+        if getattr(options, "method", None) != "post":
+            return None
+        return rows.get(str(getattr(options, "url", "")))
+
+    return choose
+
+
+def _request_options(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    return args[1] if len(args) > 1 else kwargs.get("options")
+
+
+def _body(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    options = _request_options(args, kwargs)
+    return {**(options.json_data or {}), "extra_body": getattr(options, "extra_json", None)}
+
+
+def _options(before: Optional[Runtime], options: dict[str, Any]) -> dict[str, Any]:
+    """`stream_usage` as asked for, as it was, or as `PEEKR_OPENAI_STREAM_USAGE` says."""
+    asked = options.pop("stream_usage", None)
+    if asked is None:
+        asked = config.is_on("PEEKR_OPENAI_STREAM_USAGE") or (
+            before is not None and bool(before.options.get("stream_usage"))
+        )
+    return {**options, "stream_usage": True} if asked else options
+
+
+OPENAI = Instrumentation("openai", ("openai >= 1.66",), _hooks(), resolve=_options)
+
+INSTRUMENTATIONS = (OPENAI,)
