@@ -9,10 +9,8 @@ from typing import Any, Callable, Optional
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-from peekr import config, faults, provider, threads, tracing
+from peekr import config, faults, outlets, provider, threads, tracing
 from peekr.config import Settings
-from peekr.delivery import DeliveryProcessor
-from peekr.exporters import registered
 from peekr.instrumentation.call import end_open_streams
 from peekr.instrumentation.sdks import leave_all, watch_all
 from peekr.pipeline.processor import PeekrSpanProcessor, SpanStage
@@ -176,14 +174,19 @@ class _Output:
                 sink.write(record)
         for processor in self.processors:
             processor.on_end(span)
+        for processor in outlets.added():
+            processor.on_end(span)
 
     def flush(self, timeout_s: float) -> bool:
         done = [sink.flush(timeout_s) for sink in self.sinks]
-        done += [p.force_flush(int(timeout_s * 1000)) for p in self.processors]
+        processors = (*self.processors, *outlets.added())
+        done += [p.force_flush(int(timeout_s * 1000)) for p in processors]
         return all(done)
 
     def close(self, timeout_s: float) -> bool:
         done = [sink.close(timeout_s) for sink in self.sinks]
+        # What was added is the application's and stays, also when Peekr is taken away.
+        done += [p.force_flush(int(timeout_s * 1000)) for p in outlets.added()]
         for processor in self.processors:
             done.append(processor.force_flush(int(timeout_s * 1000)))
             processor.shutdown()
@@ -243,13 +246,13 @@ def _guard_termination() -> None:
         if installation is not None:
             is_deferred = (
                 installation.settings.writes_sqlite is not None
-                or any(processor is not registered for processor in installation.output.processors)
-                or bool(registered.exporters)
+                or bool(installation.output.processors)
+                or any(getattr(p, "exporters", True) for p in outlets.added())
             )
             _termination.guard(_flush_now if is_deferred else None)
 
 
-registered.changed = _guard_termination
+outlets.follow(_guard_termination)
 
 
 def _detach(processor: PeekrSpanProcessor) -> None:
@@ -296,12 +299,14 @@ def _make_sinks(settings: Settings) -> list[RecordSink]:
 
 def _make_processors(exporter: Any) -> list[SpanProcessor]:
     if exporter is None:
-        return [registered]
+        return []
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
+    from peekr.delivery import DeliveryProcessor
+
     if isinstance(exporter, SpanExporter) and not getattr(exporter, "is_immediate", False):
-        return [BatchSpanProcessor(exporter), registered]
-    return [DeliveryProcessor([exporter]), registered]
+        return [BatchSpanProcessor(exporter)]
+    return [DeliveryProcessor([exporter])]
 
 
 # -- the end ---------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Union, runtime_checkable
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from peekr import outlets
 from peekr.delivery import DeliveryProcessor
 from peekr.pipeline.project import project
 from peekr.record import SpanRecord
@@ -48,6 +49,7 @@ class _Registry(DeliveryProcessor):
 
 registered = _Registry()
 """Hands finished spans to the exporters that were added."""
+registered.changed = outlets.changed
 
 
 def add_exporter(exporter: Union[Exporter, SpanExporter]) -> None:
@@ -75,6 +77,7 @@ def add_exporter(exporter: Union[Exporter, SpanExporter]) -> None:
         TypeError: it has no such method, is a class, or its `export` is a coroutine function.
     """
     check(exporter)
+    outlets.add(registered)
     registered.add(exporter)
 
 
