@@ -8,13 +8,16 @@ from typing import Any, cast
 
 import orjson
 
-__all__ = ["Fragment", "dumps", "loads"]
-
-Fragment = orjson.Fragment
-"""Text that is JSON already, to be placed into a document without being parsed."""
+__all__ = ["NestedTooDeeplyError", "dumps", "loads"]
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS
 _MAX_DEPTH = 64
+# Python refuses to write longer integers as decimal text (4,300 digits).
+_MAX_BITS = 14_000
+
+
+class NestedTooDeeplyError(ValueError, RecursionError):
+    """JSON text that is nested more deeply than a parser goes."""
 
 
 def dumps(value: Any) -> bytes:
@@ -22,7 +25,8 @@ def dumps(value: Any) -> bytes:
 
     `orjson` refuses lone surrogates, integers beyond 64 bits, circular and very deep structures
     and unknown types. Those take a slower second way: surrogates are written as their escape
-    (`\\ud800` as text), what is deeper than 64 levels or no JSON value becomes its `repr`.
+    (`\\ud800` as text), a container inside itself becomes `<circular …>`, what is deeper than 64
+    levels or no JSON value its `repr`.
 
     Runs on the caller's thread of a model call, so the common case is one C call.
     """
@@ -34,7 +38,7 @@ def dumps(value: Any) -> bytes:
         # Keys that are not text; asked for only then, because it makes all others slower.
         return orjson.dumps(value, option=_OPTIONS)
     except (TypeError, ValueError, RecursionError):
-        plain = _plain(value, 0)
+        plain = _plain(value, ())
         return json.dumps(plain, ensure_ascii=False, allow_nan=False).encode(
             "utf-8", "backslashreplace"
         )
@@ -43,34 +47,60 @@ def dumps(value: Any) -> bytes:
 def loads(text: str | bytes) -> Any:
     """Parse JSON text.
 
+    Integers beyond 64 bits come as floats.
+
     Raises:
-        ValueError: the text is not JSON (`orjson.JSONDecodeError` and `json.JSONDecodeError` are
-            both ValueErrors).
+        ValueError: the text is not JSON (`orjson.JSONDecodeError`, `json.JSONDecodeError` and
+            `NestedTooDeeplyError`, which is a RecursionError besides, are all ValueErrors).
     """
     try:
         return orjson.loads(text)
     except ValueError:
-        # orjson is strict where others wrote NaN, lone surrogate escapes or huge integers.
-        return json.loads(text)
+        # orjson is strict where others wrote NaN or lone surrogate escapes.
+        try:
+            return json.loads(text)
+        except RecursionError:
+            raise NestedTooDeeplyError("nested too deeply") from None
 
 
-def _plain(value: Any, depth: int) -> Any:
-    if value is None or isinstance(value, (bool, int)):
+def _plain(value: Any, within: tuple[int, ...]) -> Any:
+    """The value in the types of JSON.
+
+    Args:
+        value: Anything.
+        within: The ids of the containers around it, by which a circle is known.
+    """
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return value if value.bit_length() <= _MAX_BITS else f"<int of {value.bit_length()} bits>"
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, orjson.Fragment):
-        contents = cast("Any", value).contents
-        return _plain(json.loads(contents), depth)
-    if depth < _MAX_DEPTH:
-        if isinstance(value, dict):
-            items = cast("dict[Any, Any]", value).items()
-            return {_plain(str(key), 0): _plain(item, depth + 1) for key, item in items}
-        if isinstance(value, (list, tuple)):
-            return [_plain(item, depth + 1) for item in cast("list[Any]", value)]
+    if isinstance(value, (dict, list, tuple)):
+        if id(cast("object", value)) in within:
+            return f"<circular {type(cast('object', value)).__name__}>"
+        if len(within) < _MAX_DEPTH:
+            inner = (*within, id(cast("object", value)))
+            # Copied in one step: another thread may be changing it.
+            if isinstance(value, dict):
+                items = list(cast("dict[Any, Any]", value).items())
+                return {_key(key): _plain(item, inner) for key, item in items}
+            return [_plain(item, inner) for item in list(cast("list[Any]", value))]
+    return _described(value)
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return cast("str", _plain(key, ()))
+    if key is None or isinstance(key, bool):
+        return json.dumps(key)  # null, true, false, as orjson writes them
+    return str(_plain(key, ())) if isinstance(key, (int, float)) else _described(key)
+
+
+def _described(value: Any) -> str:
     try:
-        return _plain(repr(value)[:1000], 0)
+        return cast("str", _plain(repr(value)[:1000], ()))
     except Exception:
         return f"<{type(value).__name__}>"

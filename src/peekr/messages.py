@@ -14,10 +14,10 @@ are the only makers. Source: the JSON schemas of `gen_ai.input.messages` and
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Optional, cast
+from urllib.parse import unquote_to_bytes
 
 from peekr.encoding import dumps, loads
 
@@ -86,7 +86,7 @@ def tool_response(call_id: Optional[str], response: Any) -> Part:
 
 def uri(modality: str, address: str, mime_type: Optional[str] = None, **extra: Any) -> Part:
     """Media by its address. A `data:` address becomes a `binary` part."""
-    if address.startswith("data:"):
+    if address[:5].lower() == "data:":
         return data_url(modality, address, **extra)
     return _media_part({"type": "uri", "modality": modality, "uri": address}, mime_type, extra)
 
@@ -99,14 +99,12 @@ def file(modality: str, file_id: str, mime_type: Optional[str] = None, **extra: 
 def binary(modality: str, data: Any, mime_type: Optional[str] = None, **extra: Any) -> Part:
     """Media that was sent inline, bytes or base64 text: its type, size and digest, never itself.
 
-    `size` is in bytes, `sha256` is of the decoded bytes. Text that is no base64 is measured as it
-    is. Costs about 2 ms a megabyte on the caller's thread.
+    `size` is in bytes, `sha256` is of the decoded bytes. Base64 may have line ends, the alphabet of
+    URLs and no padding; text that is none is measured as it is. Costs about 2 ms a megabyte on the
+    caller's thread.
     """
     if isinstance(data, str):
-        try:
-            raw = base64.b64decode(data, validate=False)
-        except (binascii.Error, ValueError):
-            raw = data.encode("utf-8", "surrogatepass")
+        raw = _decoded(data)
     elif isinstance(data, (bytes, bytearray, memoryview)):
         raw = bytes(cast("bytes", data))
     else:
@@ -123,17 +121,34 @@ def binary(modality: str, data: Any, mime_type: Optional[str] = None, **extra: A
 
 def data_url(modality: str, address: str, **extra: Any) -> Part:
     """A `data:` URL as a `binary` part."""
-    head, _, payload = address.partition(",")
+    head, comma, payload = address.partition(",")
+    if not comma:  # not whole: nothing says where the type ends
+        return binary(modality, address[5:].encode("utf-8", "surrogatepass"), None, **extra)
     mime_type = head[5:].partition(";")[0] or None
-    if not head.endswith(";base64"):
-        return binary(modality, payload.encode("utf-8", "surrogatepass"), mime_type, **extra)
-    return binary(modality, payload, mime_type, **extra)
+    is_base64 = head[-7:].lower() == ";base64"
+    data: Any = payload
+    if "%" in payload or not is_base64:
+        data = unquote_to_bytes(payload.encode("utf-8", "surrogatepass"))
+        if is_base64:
+            data = data.decode("ascii", "replace")
+    return binary(modality, data, mime_type, **extra)
 
 
 def media(mime_type: Optional[str]) -> str:
     """The modality of a MIME type: `image`, `video`, `audio` or `document`."""
     kind = (mime_type or "").partition("/")[0]
     return kind if kind in ("image", "video", "audio") else "document"
+
+
+def _decoded(data: str) -> bytes:
+    text = data
+    for _ in range(2):
+        try:
+            return base64.b64decode(text, validate=True)
+        except ValueError:  # also where a character is not ASCII
+            text = "".join(data.split()).replace("-", "+").replace("_", "/").rstrip("=")
+            text += "=" * (-len(text) % 4)
+    return data.encode("utf-8", "surrogatepass")
 
 
 def _media_part(part: Part, mime_type: Optional[str], extra: dict[str, Any]) -> Part:
@@ -149,31 +164,36 @@ def _media_part(part: Part, mime_type: Optional[str], extra: dict[str, Any]) -> 
 
 
 def dump(value: Any, max_chars: Optional[int] = None) -> str:
-    """Serialise messages (or any JSON value) for a span attribute.
+    """Serialise messages (or any JSON value) for a span attribute; never raises.
 
     Args:
         value: What to serialise.
         max_chars: The most characters that the attribute may hold; None for no limit. A value
-            that is longer stays valid JSON: it is cut inside its strings, then in its lists, and
-            each cut says how much is missing.
+            that is longer stays valid JSON: see `cut`.
     """
     made = dumps(value).decode("utf-8")
     if max_chars is None or len(made) <= max_chars:
         return made
-    return cut(value, max_chars)
+    return cut(loads(made), max_chars)
 
 
 def cut(value: Any, max_chars: int) -> str:
-    """The longest valid JSON of `value` in at most `max_chars` characters that halving finds."""
+    """A JSON value as JSON text in at most `max_chars` characters, cut where it must be.
+
+    Texts are cut first, at their ends, all to the same length. Where that is not enough, lists
+    keep their last entries: those are what the model was asked about. Each cut says how much is
+    missing: `…[120 characters cut]` at the end of a text, `[3 entries cut]` before the first entry
+    that is left, or in it under the key `cut` where it is an object. Lengths are found by halving.
+    """
     per_string = max(max_chars, 32)
-    while per_string >= 16:
-        made = dumps(_shortened(value, per_string, None)).decode("utf-8")
+    while per_string >= _LEAST_CHARS:
+        made = dumps(_shortened(value, per_string, None, 0)).decode("utf-8")
         if len(made) <= max_chars:
             return made
         per_string //= 2
     per_list = 64
     while per_list >= 1:
-        made = dumps(_shortened(value, 16, per_list)).decode("utf-8")
+        made = dumps(_shortened(value, _LEAST_CHARS, per_list, 0)).decode("utf-8")
         if len(made) <= max_chars:
             return made
         per_list //= 2
@@ -181,21 +201,41 @@ def cut(value: Any, max_chars: int) -> str:
     return made if len(made) <= max_chars else "0"[:max_chars]
 
 
-def _shortened(value: Any, per_string: int, per_list: Optional[int]) -> Any:
+_LEAST_CHARS = 16
+# What the mark takes itself; names such as `tool_call_response` stay whole in any case.
+_MARK_CHARS = 24
+_LEAST_KEYS = 8
+_MAX_DEPTH = 64
+
+
+def _shortened(value: Any, per_string: int, per_list: Optional[int], depth: int) -> Any:
     if isinstance(value, str):
         missing = len(value) - per_string
-        return value if missing <= 0 else f"{value[:per_string]}…[{missing} characters cut]"
+        if missing <= _MARK_CHARS:
+            return value
+        return f"{value[:per_string]}…[{missing} characters cut]"
+    if not isinstance(value, (dict, list)):
+        return value
+    if depth > _MAX_DEPTH:
+        return "[cut]"
     if isinstance(value, dict):
         items = list(cast("dict[str, Any]", value).items())
-        kept = items if per_list is None else items[: max(per_list, 8)]
-        return {key: _shortened(item, per_string, per_list) for key, item in kept}
-    if isinstance(value, (list, tuple)):
-        entries = list(cast("Sequence[Any]", value))
-        if per_list is None or len(entries) <= per_list:
-            return [_shortened(entry, per_string, per_list) for entry in entries]
-        # The last entries are what the model was asked about: those stay.
-        return [_shortened(entry, per_string, per_list) for entry in entries[-per_list:]]
-    return value
+        kept = items if per_list is None else items[: max(per_list, _LEAST_KEYS)]
+        made = {key: _shortened(item, per_string, per_list, depth + 1) for key, item in kept}
+        if len(kept) < len(items):
+            made["cut"] = f"[{len(items) - len(kept)} keys cut]"
+        return made
+    entries = cast("list[Any]", value)
+    last = entries if per_list is None else entries[-per_list:]
+    some = [_shortened(entry, per_string, per_list, depth + 1) for entry in last]
+    if len(last) < len(entries):
+        mark = f"[{len(entries) - len(last)} entries cut]"
+        if isinstance(some[0], dict):
+            # A list of messages stays one.
+            some[0] = {**cast("dict[str, Any]", some[0]), "cut": mark}
+        else:
+            some.insert(0, mark)
+    return some
 
 
 # -- the record's form ----------------------------------------------------------------------------
@@ -212,8 +252,9 @@ def to_record(messages: Sequence[Message]) -> list[dict[str, Any]]:
             parts = entry["parts"]
             if len(parts) == 1:
                 only = parts[0]
-                if len(only) == 2 and only.get("type") == "text":
-                    made.append({"role": entry["role"], "content": only["content"]})
+                content = only.get("content")
+                if type(content) is str and len(only) == 2 and only.get("type") == "text":
+                    made.append({"role": entry["role"], "content": content})
                     continue
         made.append(_to_record(entry))
     return made
@@ -275,7 +316,8 @@ def _from_record(entry: dict[str, Any]) -> Message:
     calls = cast("list[dict[str, Any]]", entry.get("tool_calls") or [])
     parts: list[Part]
     if "tool_call_id" in entry:
-        parts = [tool_response(entry["tool_call_id"], content)]
+        given = {"type": "tool_call_response", "id": entry["tool_call_id"], "response": content}
+        parts = [given]
     elif isinstance(content, str):
         parts = [text(content)]
     elif isinstance(content, list):
