@@ -207,14 +207,18 @@ def fields(value: Any) -> Mapping[str, Any]:
     """The fields of a mapping or of an SDK's model; empty for None and for what has none.
 
     The SDKs accept and give both typed dictionaries and models of their own. A model's instance
-    dictionary holds its declared fields, so reading several costs one look.
+    dictionary holds its declared fields, so reading several costs one look; what the service sends
+    and the SDK's version does not know yet stands beside them.
     """
     if isinstance(value, dict):
         return cast("dict[str, Any]", value)
     if value is None:
         return _NO_FIELDS
     found = getattr(value, "__dict__", None)
-    return found if found is not None else _NO_FIELDS
+    if found is None:
+        return _NO_FIELDS
+    more = getattr(value, "__pydantic_extra__", None)
+    return {**found, **more} if more else found
 
 
 def field(value: Any, name: str) -> Any:

@@ -79,7 +79,7 @@ RESPONSES_REQUEST: Dict[str, Any] = {
     "input": [{"role": "user", "content": CANARY}],
     "instructions": CANARY,
     "tools": [{"type": "function", "name": "f", "parameters": {}, "description": CANARY}],
-    "prompt": {"id": "p", "variables": {"name": CANARY}},
+    "extra_body": {"prompt": {"id": "p", "variables": {"name": CANARY}}},
     "text": {"format": {"type": "json_schema", "name": "n", "schema": {"title": CANARY}}},
 }
 FAILURE = {

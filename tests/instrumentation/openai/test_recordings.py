@@ -75,7 +75,9 @@ def test_recorded_answer_is_told_whole_and_reaches_the_caller_unchanged(
     assert requests == bare_requests
     assert [dumped(outcome) for outcome in outcomes] == [dumped(outcome) for outcome in bare]
     spans, records = bare_telemetry.spans, bare_telemetry.records
-    assert len(spans) == len(records) == len(played.interactions)
+    # Some versions' helpers refuse a request themselves: what was not sent is no call.
+    assert len(spans) == len(records) == len(requests)
+    assert len(requests) == len(played.interactions) or isinstance(bare[0].error, ValueError)
     for interaction, span, record in zip(played.interactions, spans, records):
         facts = facts_of(interaction)
         check_span(span, facts)

@@ -7,7 +7,6 @@ import hashlib
 from typing import Any, Dict, List
 
 import pytest
-from openai.types.responses import Response
 from pydantic import BaseModel
 
 from ...conftest import Telemetry
@@ -228,23 +227,26 @@ async def test_screenshot_of_a_computer_call_is_kept_as_digest(mode: str, teleme
 
 
 async def test_output_given_back_as_the_sdks_models_is_recorded(mode: str, telemetry: Telemetry):
-    items: List[Any] = Response.model_validate(
-        body(
-            {
-                "type": "reasoning",
-                "id": "rs_1",
-                "summary": [{"type": "summary_text", "text": "hm"}],
-            },
-            said("so"),
-            {
-                "type": "function_call",
-                "id": "fc_1",
-                "call_id": "call_1",
-                "name": "f",
-                "arguments": '{"x": 1}',
-            },
-        )
-    ).output
+    first = body(
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "hm"}],
+        },
+        said("so"),
+        {
+            "type": "function_call",
+            "id": "fc_1",
+            "call_id": "call_1",
+            "name": "f",
+            "arguments": '{"x": 1}',
+        },
+    )
+    with Player(answer(first, PATH)) as player:
+        async with Calls(mode, player.url + "/v1") as call:
+            items: List[Any] = (await call("responses.create", **RESPONSES)).output
+    assert not any(isinstance(item, dict) for item in items)
+    telemetry.clear()
     got = await asked(telemetry, mode, input=[*items, {"role": "user", "content": "more"}])
     assert got["input"] == [
         {"role": "assistant", "content": [{"type": "reasoning", "content": "hm"}]},
@@ -268,8 +270,10 @@ async def test_parameters_are_recorded(mode: str, telemetry: Telemetry):
         previous_response_id="resp_0",
         text={"format": {"type": "json_object"}},
         truncation="auto",
-        prompt={"id": "pmpt_1", "variables": {"name": "Ann"}},
-        extra_body={"conversation": "conv_1"},
+        extra_body={
+            "conversation": "conv_1",
+            "prompt": {"id": "pmpt_1", "variables": {"name": "Ann"}},
+        },
     )
     assert got["gen_ai.request.temperature"] == 1.0
     assert got["gen_ai.request.max_tokens"] == 100
@@ -455,7 +459,7 @@ async def test_incomplete_response_keeps_its_text(mode: str, telemetry: Telemetr
 async def test_background_response_has_not_finished(mode: str, telemetry: Telemetry):
     with Player(answer(body(status="queued", background=True), PATH)) as player:
         async with Calls(mode, player.url + "/v1") as call:
-            await call("responses.create", **RESPONSES, background=True)
+            await call("responses.create", **RESPONSES, extra_body={"background": True})
     record = telemetry.record
     assert record["status"] == "ok"
     assert "finish_reasons" not in record["attributes"]

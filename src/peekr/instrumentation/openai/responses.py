@@ -296,6 +296,10 @@ class _ResponsesStream:
     def add(self, chunk: Any) -> None:
         """Take a stream event or its JSON."""
         kind: str = field(chunk, "type") or ""
+        if not kind:
+            # openai before 1.70 hands over events that are not `response.…` in a wrapping.
+            chunk = field(chunk, "data")
+            kind = field(chunk, "type") or ""
         if kind.endswith(".delta"):
             piece = field(chunk, "delta")
             if isinstance(piece, str):
