@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from collections.abc import Sequence
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
@@ -28,8 +29,8 @@ _EXIT_TIMEOUT_S = 5.0
 def instrument(
     console: bool = True,
     storage: Optional[str] = "jsonl",
-    jsonl_path: Optional[str] = "traces.jsonl",
-    db_path: Optional[str] = "traces.db",
+    jsonl_path: Optional[Union[str, os.PathLike[str]]] = "traces.jsonl",
+    db_path: Optional[Union[str, os.PathLike[str]]] = "traces.db",
     tenant_id: Optional[str] = None,
     retention_class: Optional[str] = None,
     alerts: Sequence[Any] = (),
@@ -67,7 +68,8 @@ def instrument(
             object with `export(span)`.
         evaluate_filter: Which spans are evaluated.
         async_eval: Evaluate on background threads rather than before the call returns.
-        sample_rate: The share of traces to keep, 0.0 to 1.0.
+        sample_rate: The share of traces to keep in `storage`, on the console and for `exporter`,
+            0.0 to 1.0; what the application's own span processors get is not sampled by this.
         keep_errors: Keep a trace with an error, whatever the sample rate.
         budget_alert: A budget that is checked before each call.
         tracer_provider: Use this provider instead of the global one.
@@ -85,10 +87,10 @@ def instrument(
         db_path=db_path,
         tenant_id=tenant_id or env_tenant_id,
         retention_class=retention_class or env_retention_class,
-        alerts=tuple(alerts),
-        evaluators=tuple(evaluators),
-        guardrails=tuple(guardrails),
-        compliance=None if compliance is None else tuple(compliance),
+        alerts=config.listed("alerts", alerts),
+        evaluators=config.listed("evaluators", evaluators),
+        guardrails=config.listed("guardrails", guardrails),
+        compliance=None if compliance is None else config.listed("compliance", compliance),
         exporter=exporter,
         evaluate_filter=evaluate_filter,
         async_eval=async_eval,

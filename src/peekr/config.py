@@ -5,11 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union, cast
 
 from peekr.errors import ConfigurationError
 
-__all__ = ["ENVIRONMENT", "RETENTION_CLASSES", "STORAGES", "Settings", "retention_class_of"]
+if TYPE_CHECKING:
+    Path = Union[str, os.PathLike[str]]
+
+__all__ = [
+    "ENVIRONMENT",
+    "RETENTION_CLASSES",
+    "STORAGES",
+    "Settings",
+    "from_environment",
+    "is_on",
+    "listed",
+    "retention_class_of",
+]
 
 STORAGES = ("jsonl", "sqlite", "both")
 RETENTION_CLASSES = ("default", "short", "long", "pii")
@@ -36,8 +48,8 @@ class Settings:
 
     console: bool = True
     storage: Optional[str] = "jsonl"
-    jsonl_path: Optional[str] = "traces.jsonl"
-    db_path: Optional[str] = "traces.db"
+    jsonl_path: Optional[Path] = "traces.jsonl"
+    db_path: Optional[Path] = "traces.db"
     tenant_id: Optional[str] = None
     retention_class: Optional[str] = None
     alerts: tuple[Any, ...] = ()
@@ -64,25 +76,37 @@ class Settings:
         if not 0.0 <= self.sample_rate <= 1.0:
             raise ConfigurationError(f"sample_rate={self.sample_rate!r} is outside 0.0 to 1.0")
         retention_class_of(self.retention_class)
+        for argument in ("console", "async_eval", "keep_errors", "capture_content"):
+            value = getattr(self, argument)
+            # "false" would count as true: with capture_content, that is what must not happen.
+            if isinstance(value, (str, bytes)) or value not in (True, False):
+                raise TypeError(f"{argument}={value!r} is neither True nor False")
+        for argument in ("jsonl_path", "db_path"):
+            value = getattr(self, argument)
+            if value is not None and not isinstance(value, (str, os.PathLike)):
+                raise TypeError(f"{argument}={value!r} is no path; None writes no such file")
+            if value is not None and not os.fspath(cast("str", value)):
+                raise ConfigurationError(f"{argument} is empty; None writes no such file")
+        if self.tenant_id is not None and not isinstance(self.tenant_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"tenant_id={self.tenant_id!r} is not a text")
         _check_each("alerts", self.alerts, ("check", "on_trigger", "__call__"))
         _check_each("evaluators", self.evaluators, ("evaluate",))
         _check_each("guardrails", self.guardrails, ("check", "redact", "__call__"))
         if self.evaluate_filter is not None and not callable(self.evaluate_filter):
             raise TypeError(f"evaluate_filter={self.evaluate_filter!r} is not callable")
-        if self.exporter is not None and not callable(getattr(self.exporter, "export", None)):
-            raise TypeError(
-                f"exporter={self.exporter!r} has no export(span) method; give a "
-                "peekr.HTTPExporter, an OpenTelemetry SpanExporter, or any object with export(span)"
-            )
+        if self.budget_alert is not None:
+            _check_each("budget_alert", (self.budget_alert,), ("reset",))
+        if self.exporter is not None:
+            _check_exporter(self.exporter)
         self._check_compliance()
 
     @property
-    def writes_jsonl(self) -> Optional[str]:
+    def writes_jsonl(self) -> Optional[Path]:
         """The path of the JSONL file, None when there is none to write."""
         return self.jsonl_path if self.storage in ("jsonl", "both") else None
 
     @property
-    def writes_sqlite(self) -> Optional[str]:
+    def writes_sqlite(self) -> Optional[Path]:
         """The path of the SQLite file, None when there is none to write."""
         return self.db_path if self.storage in ("sqlite", "both") else None
 
@@ -100,6 +124,26 @@ class Settings:
                 f"compliance={asked} needs exporter=peekr.HTTPExporter(...): "
                 "the rules come from Peekr Cloud"
             )
+
+
+def listed(argument: str, items: Optional[Sequence[Any]]) -> tuple[Any, ...]:
+    """The items of an argument that takes several; None counts as none.
+
+    Args:
+        argument: The argument's name, for the message.
+        items: What was given for it.
+
+    Raises:
+        TypeError: it is a single item; the message names the argument.
+    """
+    if items is None:
+        return ()
+    try:
+        if not isinstance(items, (str, bytes)):
+            return tuple(items)
+    except TypeError:
+        pass
+    raise TypeError(f"{argument}={items!r} is no list; give {argument}=[...]")
 
 
 def retention_class_of(value: Optional[str]) -> Optional[str]:
@@ -136,13 +180,34 @@ def is_on(name: str, environ: Optional[Mapping[str, str]] = None) -> bool:
     return value.strip().lower() in ("true", "1")
 
 
+def _check_exporter(exporter: Any) -> None:
+    if isinstance(exporter, type):
+        raise TypeError(f"exporter={exporter!r} is a class; give an instance of it")
+    export = getattr(exporter, "export", None)
+    if not callable(export):
+        raise TypeError(
+            f"exporter={exporter!r} has no export(span) method; give a "
+            "peekr.HTTPExporter, an OpenTelemetry SpanExporter, or any object with export(span)"
+        )
+    import inspect  # here: few give an exporter, and it takes longer to load than the rest of this
+
+    if inspect.iscoroutinefunction(export):
+        raise TypeError(
+            f"exporter={exporter!r}: its export is a coroutine function, but exporters run on "
+            "threads without an event loop; make it a plain method"
+        )
+
+
 def _check_each(argument: str, items: Sequence[Any], methods: tuple[str, ...]) -> None:
     for item in items:
         usable = any(callable(getattr(item, method, None)) for method in methods)
         if isinstance(item, (type, str, bytes)) or not usable:
-            raise TypeError(
-                f"{argument}: {item!r} is not an instance of a peekr.{_MODULES[argument]} class"
-            )
+            raise TypeError(f"{argument}: {item!r} is not an instance of {_WANTED[argument]}")
 
 
-_MODULES = {"alerts": "alert", "evaluators": "eval", "guardrails": "guard"}
+_WANTED = {
+    "alerts": "a peekr.alert class",
+    "evaluators": "a peekr.eval class",
+    "guardrails": "a peekr.guard class",
+    "budget_alert": "peekr.alert.BudgetAlert",
+}
