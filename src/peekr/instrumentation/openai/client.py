@@ -6,11 +6,21 @@ from collections.abc import Mapping
 from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
-from peekr.instrumentation import Fault, Usage, field, fields
+from peekr.instrumentation import Fault, Usage, fields
 from peekr.messages import Part, data_url
 from peekr.semconv import otel
 
-__all__ = ["endpoint", "fault", "plain", "read", "text_of", "unknown", "usage"]
+__all__ = [
+    "body_error",
+    "endpoint",
+    "fault",
+    "plain",
+    "read",
+    "response_attributes",
+    "text_of",
+    "unknown",
+    "usage",
+]
 
 # Hosts of OpenAI-compatible services, by the end of their name.
 _PROVIDERS_BY_HOST = (
@@ -239,10 +249,10 @@ def usage(counts: Any) -> Optional[Usage]:
     get_output = fields(output_details).get
     cache_read = get_input("cached_tokens")
     if cache_read is None:
-        cache_read = field(counts, "prompt_cache_hit_tokens")  # DeepSeek's name
+        cache_read = get("prompt_cache_hit_tokens")  # DeepSeek's name
     cache_write = get_input("cache_write_tokens")
-    if cache_write is None and input_details is not None:
-        cache_write = field(input_details, "cache_creation_input_tokens")
+    if cache_write is None:
+        cache_write = get_input("cache_creation_input_tokens")
     return Usage(
         input_tokens,
         output_tokens,
@@ -279,3 +289,27 @@ def fault(error: BaseException) -> Optional[Fault]:
         status if isinstance(status, int) else None,
         str(code) if isinstance(code, (str, int)) else None,
     )
+
+
+def response_attributes(result: Any) -> Optional[dict[str, Any]]:
+    """Service tier and system fingerprint, where the answer says them."""
+    made: dict[str, Any] = {}
+    get = fields(result).get
+    tier = get("service_tier")
+    if tier:
+        made[otel.OPENAI_RESPONSE_SERVICE_TIER] = tier
+    fingerprint = get("system_fingerprint")
+    if fingerprint:
+        made[otel.OPENAI_RESPONSE_SYSTEM_FINGERPRINT] = fingerprint
+    return made or None
+
+
+def body_error(result: Any) -> Optional[Fault]:
+    """An error in a body of status 200, as some compatible services send."""
+    get = fields(result).get
+    error = None if get("choices") else get("error")
+    if error is None:
+        return None
+    of_error = fields(error).get
+    name = of_error("code") or of_error("type") or "error"
+    return Fault(str(name), str(of_error("message") or error))

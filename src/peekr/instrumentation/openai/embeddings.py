@@ -8,7 +8,8 @@ from typing import Any, Optional, cast
 
 from peekr.instrumentation import Accumulator, Fault, Request, Response, field
 from peekr.instrumentation.openai import client
-from peekr.instrumentation.openai.chat import ChatExtractor, prompt_messages
+from peekr.instrumentation.openai.chat import ChatExtractor
+from peekr.instrumentation.openai.chat_messages import prompt_messages
 from peekr.semconv import otel, own
 
 __all__ = ["EmbeddingsExtractor"]

@@ -9,7 +9,8 @@ from peekr import config
 from peekr.instrumentation import Extractor
 from peekr.instrumentation.call import Hook, Runtime
 from peekr.instrumentation.hooks import Instrumentation
-from peekr.instrumentation.openai.chat import ChatExtractor, CompletionExtractor, is_usage_chunk
+from peekr.instrumentation.openai.chat import ChatExtractor, CompletionExtractor
+from peekr.instrumentation.openai.chat_stream import is_usage_chunk
 from peekr.instrumentation.openai.embeddings import EmbeddingsExtractor
 from peekr.instrumentation.openai.responses import ResponsesExtractor
 from peekr.instrumentation.stainless import deliver, deliver_request, is_raw

@@ -11,7 +11,7 @@ from typing import Any, Optional, cast
 
 from peekr.instrumentation import Accumulator, Fault, Request, Response, field
 from peekr.instrumentation.openai import client
-from peekr.instrumentation.openai.chat import tool_definitions
+from peekr.instrumentation.openai.chat_messages import tool_definitions
 from peekr.messages import (
     Message,
     Part,
