@@ -68,8 +68,8 @@ def instrument(
             object with `export(span)`.
         evaluate_filter: Which spans are evaluated.
         async_eval: Evaluate on background threads rather than before the call returns.
-        sample_rate: The share of traces to keep in `storage`, on the console and for `exporter`,
-            0.0 to 1.0; what the application's own span processors get is not sampled by this.
+        sample_rate: The share of traces to keep, 0.0 to 1.0: in `storage`, on the console and for
+            exporters. Span processors that you add to the tracer provider get every span.
         keep_errors: Keep a trace with an error, whatever the sample rate.
         budget_alert: A budget that is checked before each call.
         tracer_provider: Use this provider instead of the global one.

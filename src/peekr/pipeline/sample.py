@@ -13,9 +13,14 @@ from opentelemetry.trace import SpanContext, StatusCode
 
 __all__ = ["TraceSampler"]
 
-_MAX_SPANS = 10_000
-_MAX_TRACES = 1_000
-_MAX_DECIDED = 4_096
+MAX_SPANS = 10_000
+MAX_CHARS = 32 * 1024 * 1024
+MAX_TRACES = 1_000
+"""How much waits at most, in spans, characters of text in them (about), and traces."""
+
+_MAX_KEPT = 4_096
+# What a span takes beside its texts, about.
+_SPAN_CHARS = 500
 # The bits that W3C trace context level 2 makes random.
 _RANDOM_BITS = (1 << 56) - 1
 
@@ -24,9 +29,15 @@ class TraceSampler:
     """Passes on the spans of sampled traces.
 
     The choice is a function of the trace id alone, so every process makes the same one. With
-    `keep_errors`, the spans of a trace that was not chosen wait until its root ends, and are
-    passed on when one of them failed. What waits is bounded: past the bound the oldest trace is
-    let go as if it had not failed.
+    `keep_errors`, the spans of a trace that was not chosen wait until the root above them ends, and
+    are passed on as soon as a span of their trace failed; those that end later follow at once. A
+    root is a span without a parent, or with one in another process. Spans that end after their root
+    wait too: an error may still come. What waits is bounded: past the bound the oldest trace is let
+    go as if it had not failed. An error in another process keeps the spans of that process alone.
+
+    It stands before Peekr's own outputs: the stores, the console, `exporter=`, and exporters that
+    were added. What an application's own span processors get is not sampled here, whether they
+    joined a provider of Peekr's or Peekr joined theirs.
 
     Runs on the threads that end spans.
     """
@@ -45,8 +56,10 @@ class TraceSampler:
         self._keep_errors = keep_errors
         self._passed = passed
         self._waiting: OrderedDict[int, list[ReadableSpan]] = OrderedDict()
-        self._waiting_spans = 0
-        self._decided: OrderedDict[int, bool] = OrderedDict()
+        self._spans = 0
+        self._chars = 0
+        # Traces that failed, in the order of their failures.
+        self._kept: OrderedDict[int, None] = OrderedDict()
         # Reentrant: a collected stream may end its span inside any allocation made here.
         self._lock = threading.RLock()
         _samplers.add(self)
@@ -61,43 +74,71 @@ class TraceSampler:
                 self._passed(kept)
 
     def _wait(self, trace_id: int, span: ReadableSpan) -> list[ReadableSpan]:
+        """What is to be passed on now."""
         failed = span.status.status_code is StatusCode.ERROR
-        is_root = span.parent is None or span.parent.is_remote
         with self._lock:
-            decided = self._decided.get(trace_id)
-            if decided is not None:
-                if failed and not decided:
-                    self._decide(trace_id, True)
-                    return [span]
-                return [span] if decided else []
-            spans = self._waiting.get(trace_id)
-            if spans is None:
-                spans = self._waiting[trace_id] = []
-            spans.append(span)
-            self._waiting_spans += 1
-            if failed or is_root:
+            if trace_id in self._kept:
+                return [span]
+            if failed:
+                spans = self._let_go(trace_id)
+                self._kept[trace_id] = None
+                if len(self._kept) > _MAX_KEPT:
+                    self._kept.popitem(last=False)
+                return [*spans, span]
+            if span.parent is None:
                 self._let_go(trace_id)
-                self._decide(trace_id, failed)
-                return spans if failed else []
-            while self._waiting_spans > _MAX_SPANS or len(self._waiting) > _MAX_TRACES:
-                oldest = next(iter(self._waiting))
-                self._let_go(oldest)
-                self._decide(oldest, False)
+                return []
+            if span.parent.is_remote:
+                self._let_go_below(trace_id, span)
+                return []
+            waiting = self._waiting.get(trace_id)
+            if waiting is None:
+                waiting = self._waiting[trace_id] = []
+            waiting.append(span)
+            self._spans += 1
+            self._chars += _chars(span)
+            while self._is_full():
+                self._let_go(next(iter(self._waiting)))
             return []
 
-    def _let_go(self, trace_id: int) -> None:
-        self._waiting_spans -= len(self._waiting.pop(trace_id))
+    def _is_full(self) -> bool:
+        return self._spans > MAX_SPANS or self._chars > MAX_CHARS or len(self._waiting) > MAX_TRACES
 
-    def _decide(self, trace_id: int, keep: bool) -> None:
-        self._decided[trace_id] = keep
-        while len(self._decided) > _MAX_DECIDED:
-            self._decided.popitem(last=False)
+    def _let_go(self, trace_id: int) -> list[ReadableSpan]:
+        spans = self._waiting.pop(trace_id, [])
+        self._spans -= len(spans)
+        self._chars -= sum(map(_chars, spans))
+        return spans
 
-    def _forked(self) -> None:
-        # What waits belongs to the parent, and so may the lock.
+    def _let_go_below(self, trace_id: int, root: ReadableSpan) -> None:
+        """Let go what is below this root: another request of the same trace may still fail."""
+        below = {_id(root)}
+        others: list[ReadableSpan] = []
+        # Children end before their parents, so a parent comes first from behind.
+        for span in reversed(self._let_go(trace_id)):
+            if span.parent is not None and span.parent.span_id in below:
+                below.add(_id(span))
+            else:
+                others.append(span)
+        if others:
+            self._waiting[trace_id] = others[::-1]
+            self._spans += len(others)
+            self._chars += sum(map(_chars, others))
+
+    def after_fork(self) -> None:
+        """Begin anew in a fork's child: what waits belongs to the parent, and so may the lock."""
         self._lock = threading.RLock()
         self._waiting = OrderedDict()
-        self._waiting_spans = 0
+        self._spans = self._chars = 0
+
+
+def _id(span: ReadableSpan) -> int:
+    return cast("SpanContext", span.context).span_id
+
+
+def _chars(span: ReadableSpan) -> int:
+    values = (span.attributes or {}).values()
+    return _SPAN_CHARS + sum(len(value) for value in values if type(value) is str)
 
 
 _samplers: weakref.WeakSet[TraceSampler] = weakref.WeakSet()
@@ -105,7 +146,7 @@ _samplers: weakref.WeakSet[TraceSampler] = weakref.WeakSet()
 
 def _after_in_child() -> None:
     for sampler in list(_samplers):
-        sampler._forked()  # pyright: ignore[reportPrivateUsage]
+        sampler.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
