@@ -14,6 +14,7 @@ from peekr._version import __version__
 __all__ = ["COMMANDS", "help_text", "main", "version_text"]
 
 COMMANDS = {
+    "prune": ("peekr.cli.prune", "Delete records that their retention class keeps no longer."),
     "view": ("peekr.cli.view", "Show traces as trees: models, tokens, cost, errors, contents."),
 }
 """Each command: the module that has a click command of its name, and one line of help."""

@@ -11,7 +11,7 @@ import click
 
 from peekr.cli import COMMANDS, help_text, version_text
 from peekr.cli.output import abandon_stdout
-from peekr.errors import UnreadableFileError
+from peekr.errors import PeekrError
 from peekr.plaintext import clean
 
 __all__ = ["group"]
@@ -43,7 +43,7 @@ class _Group(click.Group):
         """Run the command; whatever goes wrong is one line on stderr."""
         try:
             return super().invoke(ctx)
-        except UnreadableFileError as error:
+        except PeekrError as error:
             message = str(error)
         except KeyboardInterrupt:
             ctx.exit(130)
