@@ -90,8 +90,12 @@ def project(
         retention_class: The retention class where the span names none.
     """
     held: Any = span.attributes
-    # mappingproxy.copy() asks the SDK's own mapping for a plain dict, in one step.
-    source: dict[str, Any] = held.copy()
+    source: dict[str, Any]
+    try:
+        # mappingproxy.copy() asks the SDK's own mapping for a plain dict, in one step.
+        source = held.copy()
+    except AttributeError:
+        source = dict(held or {})  # a span that no tracer made
     name = span.name
     if _SPECIAL.isdisjoint(source):
         attributes = source
@@ -157,9 +161,15 @@ def _model_call(source: dict[str, Any], attributes: dict[str, Any]) -> None:
     if tokens_input is not None:
         tokens_output = attributes.get("tokens_output")
         if tokens_output is not None or bare:
-            attributes["tokens_total"] = tokens_input + (tokens_output or 0)
+            try:
+                attributes["tokens_total"] = 0 + tokens_input + (tokens_output or 0)
+            except TypeError:
+                pass  # another instrumentation's texts
     if _FIRST_CHUNK in source:
-        attributes["time_to_first_token_ms"] = source[_FIRST_CHUNK] * 1000.0
+        try:
+            attributes["time_to_first_token_ms"] = source[_FIRST_CHUNK] * 1000.0
+        except TypeError:
+            pass
     for key in _STRUCTURED:
         if key in source:
             source[key] = _value(source[key])
@@ -215,13 +225,17 @@ def _output(raw: Any, attributes: dict[str, Any]) -> None:
 def _tool_calls(entry: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = entry.get("tool_calls") or []
     content = entry["content"]
-    if isinstance(content, list):
+    if isinstance(content, list) and "tool_call_id" not in entry:
         # Those that other parts follow stay in the content.
         parts = cast("list[dict[str, Any]]", content)
-        found = [part for part in parts if part.get("type") == "tool_call"] + found
+        found = [part for part in parts if _is_tool_call(part)] + found
     if not found:
         return found
     return [{key: call.get(key) for key in ("id", "name", "arguments")} for call in found]
+
+
+def _is_tool_call(part: Any) -> bool:
+    return isinstance(part, dict) and cast("dict[str, Any]", part).get("type") == "tool_call"
 
 
 def _messages(raw: Any) -> Optional[list[dict[str, Any]]]:
@@ -263,14 +277,18 @@ def _error(span: ReadableSpan, source: dict[str, Any]) -> str:
 
 def _events(events: Sequence[Event], status: str, attributes: dict[str, Any]) -> None:
     others: list[dict[str, Any]] = []
+    # Of several exceptions the last one is it that ended the span.
+    last = next((event for event in reversed(events) if event.name == "exception"), None)
     for event in events:
         detail = dict(event.attributes or {})
-        if event.name == "exception":
-            # The last one wins: it is the one that ended the span.
+        if event is last:
             for key in (otel.EXCEPTION_TYPE, otel.EXCEPTION_STACKTRACE):
                 if key in detail:
                     attributes[key] = detail[key]
+            message = detail.get(otel.EXCEPTION_MESSAGE)
             if status == "error":
+                if message and str(message) not in attributes["error"]:
+                    attributes[otel.EXCEPTION_MESSAGE] = message
                 continue
         others.append({"name": event.name, "time": event.timestamp / 1e9, "attributes": detail})
     if others:
