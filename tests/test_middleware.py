@@ -20,6 +20,7 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from peekr.context import current_scope
 from peekr.middleware import FastAPIMiddleware, PeekrASGIMiddleware
+from peekr.pipeline import skip
 from peekr.semconv import otel, own
 from tests.conftest import Telemetry, attributes_of
 
@@ -59,6 +60,11 @@ def server_span(telemetry: Telemetry) -> ReadableSpan:
     spans = until(lambda: server_spans(telemetry))
     assert len(spans) == 1, [span.name for span in spans]
     return spans[0]
+
+
+def root_record(telemetry: Telemetry) -> dict[str, Any]:
+    """The record of the request; its line comes a moment after the span in memory."""
+    return until(lambda: [one for one in telemetry.records if one["parent_id"] is None])[0]
 
 
 def ids(span: ReadableSpan) -> SpanContext:
@@ -263,7 +269,7 @@ def test_a_request_is_a_root_span_named_by_its_template(
     assert child.parent is not None
     assert child.parent.span_id == ids(span).span_id
     assert attributes_of(child)[own.PEEKR_ENDPOINT] == route
-    record = next(entry for entry in telemetry.records if entry["parent_id"] is None)
+    record = root_record(telemetry)
     assert record["name"] == f"GET {route}"
     assert record["status"] == "ok"
     assert record["attributes"]["endpoint"] == route
@@ -426,6 +432,7 @@ def test_tenant_and_user_headers_are_on_all_spans(telemetry: Telemetry, served: 
     for span in telemetry.spans:
         assert attributes_of(span)[own.PEEKR_TENANT_ID] == "acme"
         assert attributes_of(span)[otel.USER_ID] == "Zo\u00eb"
+    root_record(telemetry)
     assert {record["tenant_id"] for record in telemetry.records} == {"acme"}
 
 
@@ -513,7 +520,7 @@ def test_an_exception_is_recorded_and_still_answered_with_500(
     assert attributes[otel.ERROR_TYPE] == "ValueError"
     assert attributes[otel.HTTP_RESPONSE_STATUS_CODE] == 500
     assert [event.name for event in span.events] == ["exception"]
-    record = telemetry.record
+    record = root_record(telemetry)
     assert record["status"] == "error"
     assert record["attributes"]["error"] == "no such thing"
 
@@ -523,7 +530,7 @@ def test_a_5xx_is_an_error_of_its_own(telemetry: Telemetry, served: str) -> None
     span = server_span(telemetry)
     assert span.status.status_code is StatusCode.ERROR
     assert attributes_of(span)[otel.ERROR_TYPE] == "503"
-    assert telemetry.record["attributes"]["error"] == "HTTP 503"
+    assert root_record(telemetry)["attributes"]["error"] == "HTTP 503"
 
 
 def test_the_status_of_a_custom_error_handler_is_not_invented(telemetry: Telemetry) -> None:
@@ -800,6 +807,25 @@ def test_beside_fastapis_own_telemetry_there_is_one_server_span(
     assert attributes_of(span)[own.PEEKR_TENANT_ID] == "acme"
     if path == "/broken":
         assert span.status.status_code is StatusCode.ERROR
+
+
+def test_a_skipped_path_is_not_recorded_when_others_make_its_span(telemetry: Telemetry) -> None:
+    pytest.importorskip("fastapi.telemetry")
+    app = FastAPI(telemetry={"tracer_provider": telemetry.provider})  # pyright: ignore[reportCallIssue]
+
+    @app.get("/health")
+    async def health() -> str:  # pyright: ignore[reportUnusedFunction]
+        inner(telemetry, "a model call")
+        return "ok"
+
+    app.add_middleware(FastAPIMiddleware)
+    with serving(app) as address:
+        for _ in range(3):
+            assert httpx.get(f"{address}/health").text == '"ok"'
+    # The server has stopped, so all that it does has been done.
+    assert len(server_spans(telemetry)) == 3
+    assert {record["name"] for record in telemetry.records} == {"a model call"}
+    assert not skip.is_any()
 
 
 def test_a_server_span_serves_one_request(telemetry: Telemetry) -> None:

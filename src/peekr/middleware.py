@@ -31,6 +31,7 @@ from peekr.http_request import (
     identifier,
     server_attributes,
 )
+from peekr.pipeline.skip import skip
 from peekr.routes import layers, resolve
 from peekr.semconv import otel
 
@@ -67,7 +68,7 @@ class PeekrASGIMiddleware:
     * Background tasks run after the span has ended; spans inside them belong to its trace.
     * Beside other instrumentation that makes a server span for the request (FastAPI's own,
       opentelemetry-instrumentation-fastapi or -asgi) no second one is made: that span gets the
-      endpoint, tenant and user.
+      endpoint, tenant and user. Of a path that is skipped Peekr does not record it.
 
     Tenant and user are read from headers, so let only trusted proxies and clients set those.
     """
@@ -148,12 +149,14 @@ class PeekrASGIMiddleware:
                 otel_context.attach(before)
 
     def _begin(self, scope: Scope) -> Optional[HttpRequest]:
+        context = otel_context.get_current()
+        current = otel_trace.get_current_span(context)
         if self._is_skipped(scope):
+            if _is_of(current, scope):
+                skip(current)
             return None
         headers = headers_of(scope)
         route = resolve(self.app, scope)
-        context = otel_context.get_current()
-        current = otel_trace.get_current_span(context)
         if _is_of(current, scope):
             _taken.add(current)
             context = self._with_scope(context, headers, route.template)

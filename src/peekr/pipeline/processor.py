@@ -11,6 +11,7 @@ from opentelemetry.trace import TraceFlags
 
 from peekr import faults
 from peekr.context import NO_SCOPE, current_scope
+from peekr.pipeline import skip
 
 __all__ = ["PeekrSpanProcessor", "SpanStage"]
 
@@ -49,6 +50,8 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
                 span.set_attributes({**self.defaults, **scope.attributes()})
             elif self.defaults:
                 span.set_attributes(self.defaults)
+            if skip.is_any():
+                skip.inherit(span)
         for processor in self._behind:
             processor.on_start(span, parent_context)
 
@@ -56,6 +59,8 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
         """Hand a finished span to the pipeline, then to the processors behind."""
         pipeline = self.pipeline
         context = span.context
+        if skip.is_any() and skip.forget(span):
+            pipeline = None
         if pipeline is not None and context is not None and context.trace_flags & _SAMPLED:
             try:
                 pipeline(span)
