@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import weakref
-from typing import Any, Optional, cast
+from functools import partial
+from typing import Any, Callable, Optional, cast
 
 from opentelemetry import trace as otel_trace
 from opentelemetry.sdk.resources import Resource
@@ -16,8 +17,10 @@ from peekr.pipeline.processor import PeekrSpanProcessor
 __all__ = ["choose", "is_disabled", "joined", "max_attribute_chars"]
 
 _logger = logging.getLogger("peekr")
-_processors: weakref.WeakKeyDictionary[Any, PeekrSpanProcessor] = weakref.WeakKeyDictionary()
+# By identity: wrappers of providers are dataclasses at times, which have no hash.
+_processors: list[tuple[Callable[[], Any], PeekrSpanProcessor]] = []
 _own: Optional[TracerProvider] = None
+_is_said = False
 
 
 def choose(given: Any = None) -> Any:
@@ -28,8 +31,10 @@ def choose(given: Any = None) -> Any:
     Raises:
         TypeError: what was given is no provider of the OpenTelemetry SDK.
     """
-    global _own
+    global _own, _is_said
     if given is not None:
+        if isinstance(given, type):
+            raise TypeError(f"tracer_provider={given!r} is a class; give an instance of it")
         if not hasattr(given, "add_span_processor"):
             raise TypeError(
                 f"tracer_provider={given!r} is no TracerProvider of the OpenTelemetry SDK: "
@@ -43,7 +48,8 @@ def choose(given: Any = None) -> Any:
         _own = _make()
     if isinstance(current, otel_trace.ProxyTracerProvider):
         otel_trace.set_tracer_provider(_own)
-    else:
+    elif not _is_said:
+        _is_said = True
         _logger.warning(
             "The global tracer provider (%s) takes no span processors, so Peekr records model "
             "calls through a provider of its own; pass tracer_provider=... to choose another.",
@@ -54,10 +60,12 @@ def choose(given: Any = None) -> Any:
 
 def joined(provider: Any) -> PeekrSpanProcessor:
     """Peekr's processor on a provider, put there once."""
-    processor = _processors.get(provider)
-    if processor is None:
-        processor = _processors[provider] = PeekrSpanProcessor()
-        provider.add_span_processor(processor)
+    for known, processor in _processors:
+        if known() is provider:
+            return processor
+    processor = PeekrSpanProcessor()
+    provider.add_span_processor(processor)
+    _remember(provider, processor)
     return processor
 
 
@@ -82,5 +90,19 @@ def _make() -> TracerProvider:
     processor = PeekrSpanProcessor()
     # The active processor sees every span before those that are added to the provider later.
     provider = TracerProvider(resource=resource, active_span_processor=processor)
-    _processors[provider] = processor
+    _remember(provider, processor)
+    return provider
+
+
+def _remember(provider: Any, processor: PeekrSpanProcessor) -> None:
+    known: Callable[[], Any]
+    try:
+        known = weakref.ref(provider)
+    except TypeError:
+        known = partial(_itself, provider)  # a class with __slots__
+    _processors[:] = [entry for entry in _processors if entry[0]() is not None]
+    _processors.append((known, processor))
+
+
+def _itself(provider: Any) -> Any:
     return provider
