@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional, cast
 
 from peekr.record import SpanRecord
+from peekr.semconv import own
 from peekr.summary import number, total_tokens
 
 __all__ = [
@@ -132,7 +133,7 @@ class _Node:
         self.parent = record.parent_id
         self.is_error = record.status == "error"
         self.duration = record.duration_ms
-        is_internal = bool(attributes.get("peekr.internal"))
+        is_internal = bool(attributes.get(own.PEEKR_INTERNAL))
         # A judge's tokens are the price of measuring, not of the variant.
         self.tokens = None if is_internal else total_tokens(record)
         self.cost = None if is_internal else number(attributes.get("cost_usd"))
