@@ -16,9 +16,8 @@ DEADLINE_S = 20.0
 @contextmanager
 def serving(app: Any, **options: Any) -> Generator[str, None, None]:
     """Serve an ASGI application; gives its address, `http://127.0.0.1:PORT`."""
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="critical", ws="websockets-sansio", **options
-    )
+    settings: dict[str, Any] = {"log_level": "critical", "ws": "none", **options}
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, **settings)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
