@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -19,6 +20,11 @@ CLIENT = 'client = openai.OpenAI(base_url=URL, api_key="test", max_retries=0)'
 CALL = (
     'client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])'
 )
+
+
+# An interpreter that ends while the SDK's stream is open: CPython 3.13.0 crashes in the collection
+# of the SDK's generator after everything else has run, with Peekr and without.
+CRASHES_AT_EXIT = sys.version_info[:3] == (3, 13, 0)
 
 
 class Program:
@@ -40,7 +46,8 @@ class Program:
             timeout=60,
             check=False,
         )
-        assert done.returncode == code, done.stderr
+        crashed = CRASHES_AT_EXIT and done.returncode == -signal.SIGSEGV
+        assert done.returncode == code or crashed, done.stderr
         return done
 
     @property

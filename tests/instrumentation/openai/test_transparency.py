@@ -436,6 +436,8 @@ def outcome(action: Callable[[], Any]) -> Any:
     """A value's type, or an error's."""
     try:
         value: Any = action()
+        if inspect.iscoroutine(value):
+            value.close()
         return value.__class__
     except Exception as error:
         return type(error)
