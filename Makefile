@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := src tests examples benchmarks semconv
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format semconv bench matrix clean
+.PHONY: help env demo test lint format semconv readme bench matrix clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,7 @@ lint: $(READY) ## Check style, types, architecture and generated files
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python semconv/generate.py --check
+	$(BIN)/python tests/readme.py --check
 
 format: $(READY) ## Format the code and sort its imports
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -41,6 +42,9 @@ format: $(READY) ## Format the code and sort its imports
 
 semconv: $(READY) ## Generate the attribute names from semconv/
 	$(BIN)/python semconv/generate.py
+
+readme: $(READY) ## Write the generated parts of README.md
+	$(BIN)/python tests/readme.py
 
 bench: $(READY) ## Measure what Peekr costs, as ratios in one run
 	$(BIN)/python benchmarks/call.py
