@@ -54,6 +54,7 @@ _OPERATION = otel.GEN_AI_OPERATION_NAME
 _INPUT_MESSAGES = otel.GEN_AI_INPUT_MESSAGES
 _OUTPUT_MESSAGES = otel.GEN_AI_OUTPUT_MESSAGES
 _SYSTEM_INSTRUCTIONS = otel.GEN_AI_SYSTEM_INSTRUCTIONS
+_RESPONSE_MODEL = otel.GEN_AI_RESPONSE_MODEL
 _FIRST_CHUNK = otel.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK
 _RECORD_NAME = own.PEEKR_RECORD_NAME
 _TENANT_ID = own.PEEKR_TENANT_ID
@@ -70,6 +71,8 @@ _SPECIAL = frozenset(
         _JSON_ATTRIBUTES,
     )
 )
+# Those whose lookup one by one can be spared where a span has none of them.
+_RARE = frozenset(key for key, _ in (*_RENAMED, *_IN_AND_OUT)) | frozenset(_STRUCTURED)
 
 SYSTEM_COUNT = "system_instructions"
 """Attribute of the record: how many of the leading messages were given apart from the others."""
@@ -134,28 +137,27 @@ def project(
 
 def _named(source: dict[str, Any]) -> dict[str, Any]:
     """The attributes under the record's names, with those of the conventions beside them."""
-    attributes: dict[str, Any] = {}
-    get = source.get
-    for key, plain in _COPIED:
-        value = get(key)
-        if value is not None:
-            attributes[plain] = value
+    attributes = {plain: source[key] for key, plain in _COPIED if key in source}
+    if not _RARE.isdisjoint(source):
+        for key in _STRUCTURED:
+            if key in source:
+                source[key] = _value(source[key])
+        for key, plain in _RENAMED:
+            if key in source:
+                attributes[plain] = source.pop(key)
+        for key, plain in _IN_AND_OUT:
+            if key in source:
+                attributes[plain] = _value(source.pop(key))
     if _OPERATION in source:
         _model_call(source, attributes)
-    for key, plain in _RENAMED:
-        if key in source:
-            attributes[plain] = source.pop(key)
-    for key, plain in _IN_AND_OUT:
-        if key in source:
-            attributes[plain] = _value(source.pop(key))
     attributes.update(source)
     return attributes
 
 
 def _model_call(source: dict[str, Any], attributes: dict[str, Any]) -> None:
     """What only model calls have; content moves from the conventions' form into the record's."""
-    if "model" not in attributes and otel.GEN_AI_RESPONSE_MODEL in source:
-        attributes["model"] = source[otel.GEN_AI_RESPONSE_MODEL]
+    if "model" not in attributes and _RESPONSE_MODEL in source:
+        attributes["model"] = source[_RESPONSE_MODEL]
     bare = source[_OPERATION] in _BARE_TEXT
     tokens_input = attributes.get("tokens_input")
     if tokens_input is not None:
@@ -170,9 +172,6 @@ def _model_call(source: dict[str, Any], attributes: dict[str, Any]) -> None:
             attributes["time_to_first_token_ms"] = source[_FIRST_CHUNK] * 1000.0
         except TypeError:
             pass
-    for key in _STRUCTURED:
-        if key in source:
-            source[key] = _value(source[key])
     raw = source.pop(_INPUT_MESSAGES, None)
     system = source.pop(_SYSTEM_INSTRUCTIONS, None)
     if raw is not None or system is not None:
@@ -202,24 +201,25 @@ def _input(raw: Any, system: Any, bare: bool, attributes: dict[str, Any]) -> Non
 
 
 def _output(raw: Any, attributes: dict[str, Any]) -> None:
-    made = _messages(raw)
-    if made is None:
+    reasons = attributes.get("finish_reasons") or ()
+    try:
+        messages = loads(raw) if isinstance(raw, str) else raw
+        for index, entry in enumerate(messages):
+            # The reason stands in finish_reasons already, in the order of the messages.
+            reason = entry.get("finish_reason")
+            if reason is not None and reason == (reasons[index] if index < len(reasons) else ""):
+                del entry["finish_reason"]
+        made = to_record(messages)
+    except (ValueError, TypeError, KeyError, AttributeError):
         attributes["output"] = raw
         return
-    reasons = attributes.get("finish_reasons") or ()
-    calls: list[dict[str, Any]] = []
-    for index, entry in enumerate(made):
-        # The reason stands in finish_reasons already, in the order of the messages.
-        reason = entry.get("finish_reason")
-        if reason is not None and reason == (reasons[index] if index < len(reasons) else ""):
-            del entry["finish_reason"]
-        calls += _tool_calls(entry)
-    if calls:
-        attributes["tool_calls"] = calls
     if len(made) == 1 and len(made[0]) == 2 and isinstance(made[0]["content"], str):
         attributes["output"] = made[0]["content"]
-    else:
-        attributes["output"] = made
+        return
+    attributes["output"] = made
+    calls = [call for entry in made for call in _tool_calls(entry)]
+    if calls:
+        attributes["tool_calls"] = calls
 
 
 def _tool_calls(entry: dict[str, Any]) -> list[dict[str, Any]]:
