@@ -136,7 +136,7 @@ def current(text: str, name: str) -> str:
 
 def replaced(text: str, name: str, made: str) -> str:
     """The text with a part replaced."""
-    return pattern(name).sub(lambda found: f"{found[1]}{made}{found[3]}", text)
+    return pattern(name).sub(lambda found: f"{found[1]}{made}\n{found[3].lstrip()}", text)
 
 
 def pattern(name: str) -> re.Pattern[str]:
