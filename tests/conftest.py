@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
@@ -15,6 +16,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import peekr
 from peekr import faults
 from simulated_providers import SimulatedProviders
+
+
+def pytest_sessionstart() -> None:
+    # Said once that the thread has no event loop, Python makes none behind the tests' back, which
+    # nobody would close.
+    asyncio.set_event_loop(None)
 
 
 class Telemetry:

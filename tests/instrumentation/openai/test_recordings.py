@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any, Dict, List, Tuple, cast
 
@@ -35,12 +34,12 @@ def ways(*names: str) -> Any:
 in_both_modes = pytest.mark.parametrize("mode", ["sync", "async"])
 
 
-def play(played: Recording, mode: str, via: str) -> Tuple[List[Outcome], List[Received]]:
+async def play(played: Recording, mode: str, via: str) -> Tuple[List[Outcome], List[Received]]:
     with Player(played) as player:
         if mode == "sync":
             outcomes = drive(played, player.url, via=via)
         else:
-            outcomes = asyncio.run(drive_async(played, player.url, via=via))
+            outcomes = await drive_async(played, player.url, via=via)
         assert not player.unexpected
         return outcomes, [without_port(received) for received in player.requests]
 
@@ -64,13 +63,13 @@ def dumped(outcome: Outcome) -> Dict[str, Any]:
 
 @in_both_modes
 @pytest.mark.parametrize(("file", "via"), ways("create", "raw", "streaming", "helper"))
-def test_recorded_answer_is_told_whole_and_reaches_the_caller_unchanged(
+async def test_recorded_answer_is_told_whole_and_reaches_the_caller_unchanged(
     file: Path, mode: str, via: str, bare_telemetry: Telemetry
 ):
     played = load(file)
-    bare, bare_requests = play(played, mode, via)
+    bare, bare_requests = await play(played, mode, via)
     bare_telemetry.instrument()
-    outcomes, requests = play(played, mode, via)
+    outcomes, requests = await play(played, mode, via)
 
     assert requests == bare_requests
     assert [dumped(outcome) for outcome in outcomes] == [dumped(outcome) for outcome in bare]
