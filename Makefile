@@ -14,7 +14,7 @@ help: ## List the verbs
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[all]' --group dev --group lint
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[all]' --group dev --group aio --group lint
 	touch $(READY)
 
 env: $(READY) ## Make the environment in .venv
@@ -26,7 +26,7 @@ demo: $(READY) ## An agent on simulated providers, traced, then shown: no key, n
 	$(BIN)/peekr view examples/output/traces.jsonl --io
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(READY) ## Check style, types, architecture and generated files
 	$(BIN)/ruff check $(SOURCES)
