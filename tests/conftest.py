@@ -9,9 +9,11 @@ from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
 from opentelemetry import context as otel_context
+from opentelemetry import trace as otel_trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.util._once import Once
 
 import peekr
 from peekr import faults
@@ -107,9 +109,12 @@ def contained_faults(raised_faults: None, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture(autouse=True)
-def undone() -> Iterator[None]:
-    """Take Peekr away after each test, and see that no context is left behind."""
+def undone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take Peekr away after each test, and see that no context and no provider is left behind."""
     before = otel_context.get_current()
+    # A global provider can be set once a process, and libraries behave otherwise from then on.
+    monkeypatch.setattr(otel_trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(otel_trace, "_TRACER_PROVIDER_SET_ONCE", Once())
     yield
     peekr.uninstrument()
     assert otel_context.get_current() == before
