@@ -173,7 +173,9 @@ def main() -> int:
     )
     for name, times in results.items():
         print(f"{name:20} {statistics.median(times):9.1f} us a call")
-    print(f"added by a hand-written span {hand:6.1f} us, by Peekr {ours:6.1f} us: {ours / hand:.2f}x")
+    print(
+        f"added by a hand-written span {hand:6.1f} us, by Peekr {ours:6.1f} us: {ours / hand:.2f}x"
+    )
     print(f"a stream of {CHUNKS} chunks takes {ratio:.3f}x the bare SDK's time")
     return 0
 

@@ -77,9 +77,7 @@ def main() -> int:
             of_bare, of_peekr = measure(bare, folder), measure(peekr, folder)
             times.append(of_peekr[0] / of_bare[0])
             memories.append(of_peekr[1] / max(of_bare[1], 1.0))
-            helps.append(
-                start([peekr_command, "--help"]) / start([sys.executable, "-c", "pass"])
-            )
+            helps.append(start([peekr_command, "--help"]) / start([sys.executable, "-c", "pass"]))
     print(f"import and set-up     {statistics.median(times):.2f}x a bare OpenTelemetry SDK")
     print(f"memory                {statistics.median(memories):.2f}x a bare OpenTelemetry SDK")
     print(f"peekr --help          {statistics.median(helps):.2f}x python -c pass")

@@ -51,7 +51,9 @@ def ask_with_tools(client: openai.OpenAI, question: str) -> str:
         {"role": "user", "content": question},
     ]
     try:
-        reply = client.chat.completions.create(model="no-such-model", messages=messages, tools=TOOLS)
+        reply = client.chat.completions.create(
+            model="no-such-model", messages=messages, tools=TOOLS
+        )
     except openai.NotFoundError:
         # The error is in the trace, and so is the second attempt.
         reply = client.chat.completions.create(model="gpt-4o", messages=messages, tools=TOOLS)
