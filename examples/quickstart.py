@@ -7,6 +7,9 @@ fixed rules. Run it, then look at what the models were sent:
     peekr view traces.jsonl --io
 """
 
+# pyright: basic
+# boto3 and google-genai carry types that are only partly known.
+
 from __future__ import annotations
 
 import json
