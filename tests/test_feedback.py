@@ -351,6 +351,10 @@ LEFT_OUT: list[tuple[dict[str, Any], str]] = (
         ({"input": "q", "output": [{"role": "assistant", "content": ""}]}, "no answer"),
         ({"input": [{"role": "system", "content": "s"}], "output": "a"}, "no question"),
         ({"input": "q", "output": "half…[12 characters cut]"}, "content was cut"),
+        (
+            {"input": [{"role": "user", "content": "q", "cut": "[3 entries cut]"}], "output": "a"},
+            "content was cut",
+        ),
         ({"input": [{"role": "user", "content": [{"type": "blob", "modality": "audio"}]}],
           "output": "a"}, "audio"),
         ({"input": [*MESSAGES, {"role": "assistant", "content": None,

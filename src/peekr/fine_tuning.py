@@ -18,7 +18,7 @@ __all__ = ["NotTrainableError", "example"]
 
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _MAX_NAME_CHARS = 64
-_CUT = re.compile(r"…\[\d+ (?:characters|items) cut\]|…\[deeper levels cut\]")
+_CUT = re.compile(r"\[\d+ (?:characters|items|entries|keys) cut\]|\[(?:deeper levels )?cut\]")
 _ROLES = {
     "system": "system",
     "developer": "system",
@@ -66,7 +66,9 @@ def example(spans: Iterable[SpanRecord]) -> dict[str, Any]:
     tools = _tools(last.attributes.get(otel.GEN_AI_TOOL_DEFINITIONS))
     if tools:
         made["tools"] = tools
-    if _CUT.search(dumps(made).decode("utf-8")):
+    # Where it was recorded, for the mark of a shortened list stands beside what a line takes.
+    told = [last.attributes.get("input"), last.attributes.get("output"), made]
+    if _CUT.search(dumps(told).decode("utf-8")):
         raise NotTrainableError("content was cut when it was recorded")
     return made
 
