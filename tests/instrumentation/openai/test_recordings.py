@@ -57,7 +57,7 @@ def dumped(outcome: Outcome) -> Dict[str, Any]:
     items = cast("List[Any]", value if isinstance(value, list) else [value])
     return {
         "types": [type(item) for item in items],
-        "values": [i.model_dump(warnings=False) for i in items],
+        "values": [_content_of(i) for i in items],
     }
 
 
@@ -90,3 +90,11 @@ RECORD_NAMES = {
     "embeddings": "openai.embeddings",
     "completions": "openai.completions",
 }
+
+
+def _content_of(item: Any) -> Any:
+    """What an object of the SDK holds, told apart by its fields where pydantic cannot write it."""
+    try:
+        return item.model_dump(warnings=False)
+    except TypeError:
+        return repr(item)  # openai 1.66 leaves some of its models half-built on Python 3.9
