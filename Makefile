@@ -14,7 +14,7 @@ help: ## List the verbs
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[all]' --group dev --group aio --group lint
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[all]' --group dev --group beside --group lint
 	touch $(READY)
 
 env: $(READY) ## Make the environment in .venv

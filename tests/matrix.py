@@ -71,6 +71,9 @@ TESTS = (
     "tests/test_view.py",
 )
 
+# As in the group `beside` of pyproject.toml.
+BESIDE = ("aioboto3>=13", "opentelemetry-instrumentation-threading>=0.51b0")
+
 SHOWN = (
     ("OpenAI", "openai"),
     ("Anthropic", "anthropic"),
@@ -143,9 +146,10 @@ def run(environment: Environment, arguments: list[str]) -> str:
     frozen.write_text(said.stdout, encoding="utf-8")
     if subprocess.run([*tools, "--constraint", str(frozen)], cwd=ROOT).returncode != 0:
         return "the test tools cannot be installed"
-    # Asynchronous Bedrock where its package can have this botocore; its tests skip elsewhere.
-    aio = [uv, "pip", "install", "--quiet", "--python", own, "--group", "aio"]
-    subprocess.run([*aio, "--constraint", str(frozen)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    # Tests that need these skip where the environment cannot have them.
+    for package in BESIDE:
+        beside = [uv, "pip", "install", "--quiet", "--python", own, package]
+        subprocess.run([*beside, "--constraint", str(frozen)], stderr=subprocess.DEVNULL)
     tests = [own, "-m", "pytest", "-q", "-n", "auto", "-p", "no:cacheprovider", *arguments]
     tests += TESTS
     code = subprocess.run(tests, cwd=ROOT).returncode
