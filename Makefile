@@ -52,7 +52,7 @@ bench: $(READY) ## Measure what Peekr costs, as ratios in one run
 	$(BIN)/python benchmarks/start.py
 
 matrix: $(READY) ## Run the tests on every supported Python, SDK and OpenTelemetry
-	$(BIN)/python tests/matrix.py
+	$(BIN)/python tests/matrix.py $(MATRIX)
 
 clean: ## Remove what the other verbs made
 	rm -rf $(VENV) .matrix dist build examples/output .pytest_cache .ruff_cache .import_linter_cache

@@ -119,7 +119,7 @@ def interpreter(version: str) -> Optional[str]:
     return None
 
 
-def run(environment: Environment, arguments: list[str]) -> str:
+def run(environment: Environment, arguments: list[str], only: Optional[str]) -> str:
     """Make the environment and run the tests in it; returns how that went."""
     python = interpreter(environment.python)
     if python is None:
@@ -151,7 +151,7 @@ def run(environment: Environment, arguments: list[str]) -> str:
         beside = [uv, "pip", "install", "--quiet", "--python", own, package]
         subprocess.run([*beside, "--constraint", str(frozen)], stderr=subprocess.DEVNULL)
     tests = [own, "-m", "pytest", "-q", "-n", "auto", "-p", "no:cacheprovider", *arguments]
-    tests += TESTS
+    tests += [only] if only else TESTS
     code = subprocess.run(tests, cwd=ROOT).returncode
     return "ok" if code == 0 else f"failed (pytest exited with {code})"
 
@@ -160,6 +160,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run the tests on every supported combination.")
     parser.add_argument("names", nargs="*", help="environments; none for all")
     parser.add_argument("--table", action="store_true", help="print the supported ranges")
+    parser.add_argument("--only", metavar="PATH", help="these tests instead of all that depend")
     options, passed_on = parser.parse_known_args()
     if options.table:
         print(table())
@@ -173,7 +174,7 @@ def main() -> int:
     for environment in chosen:
         print(f"\n== {environment.name}", flush=True)
         begin = time.monotonic()
-        outcome = run(environment, passed_on)
+        outcome = run(environment, passed_on, options.only)
         results.append((environment.name, f"{outcome}, {time.monotonic() - begin:.0f} s"))
     print()
     for name, outcome in results:

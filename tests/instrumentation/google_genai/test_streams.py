@@ -250,6 +250,7 @@ def test_async_stream_left_early_ends_its_span_without_an_error(
         await asyncio.sleep(0)
 
     run_async(client, leaving)
+    gc.collect()
     check_left(telemetry, "one ")
 
 
