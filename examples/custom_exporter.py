@@ -6,9 +6,10 @@ python custom_exporter.py traces.db
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import peekr
-from peekr import SQLiteExporter
+from peekr import ConsoleExporter, JSONLExporter, SQLiteExporter
 from peekr.exporters import add_exporter, clear_exporters, remove_exporter
 from peekr.record import SpanRecord
 
@@ -35,19 +36,22 @@ class Broken:
 
 def main(path: str) -> None:
     slow, broken, database = SlowSpans(over_ms=0.0), Broken(), SQLiteExporter(path)
-    for exporter in (broken, slow, database):
+    lines = JSONLExporter(f"{path}.jsonl")
+    for exporter in (broken, slow, database, lines):
         add_exporter(exporter)
     peekr.instrument(console=False, storage=None)
 
     with peekr.feature("search"), peekr.span("lookup"):
         pass
     remove_exporter(broken)
+    add_exporter(ConsoleExporter())
     with peekr.span("rank"):
         pass
 
     peekr.flush()
     print("slow:", ", ".join(slow.found))
     print("rows:", database.query("SELECT name FROM spans ORDER BY start_time"))
+    print("lines:", len(Path(f"{path}.jsonl").read_text("utf-8").splitlines()))
     clear_exporters()
     peekr.shutdown()
 

@@ -66,9 +66,12 @@ def test_sessions(tmp_path: Path) -> None:
 
 def test_custom_exporter(tmp_path: Path) -> None:
     stdout, stderr = run_example("custom_exporter.py", "own.db", cwd=tmp_path)
-    assert stdout.splitlines() == [
+    printed, *told = stdout.splitlines()
+    assert printed.startswith("rank  ")
+    assert told == [
         "slow: lookup search, rank None",
         "rows: [{'name': 'lookup'}, {'name': 'rank'}]",
+        "lines: 2",
     ]
     assert stderr.count("The exporter Broken raised") == 1
     assert "no route to host" in stderr
