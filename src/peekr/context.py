@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, cast
+from typing import NamedTuple, Optional, Union, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from peekr.semconv import otel, own
 
-__all__ = ["NO_SCOPE", "Scope", "current_scope", "with_scope"]
+__all__ = ["NO_SCOPE", "Scope", "current_scope", "internal_context", "with_scope"]
 
 _KEY = otel_context.create_key("peekr-scope")
 
@@ -24,10 +24,13 @@ class Scope(NamedTuple):
     experiment_variant: Optional[str] = None
     feature: Optional[str] = None
     endpoint: Optional[str] = None
+    internal: Optional[bool] = None
+    """What runs here is Peekr's own work, a judge's call say: marked, and neither evaluated nor
+    counted."""
 
-    def attributes(self) -> dict[str, str]:
+    def attributes(self) -> dict[str, Union[str, bool]]:
         """The scope as span attributes."""
-        made = {key: value for key, value in zip(_ATTRIBUTES, self) if value is not None}
+        made: dict[str, Union[str, bool]] = {key: value for key, value in zip(_ATTRIBUTES, self) if value is not None}
         if self.session_id is not None:
             made[otel.GEN_AI_CONVERSATION_ID] = self.session_id
         return made
@@ -42,6 +45,7 @@ _ATTRIBUTES = (
     own.PEEKR_EXPERIMENT_VARIANT,
     own.PEEKR_FEATURE,
     own.PEEKR_ENDPOINT,
+    own.PEEKR_INTERNAL,
 )
 
 NO_SCOPE = Scope()
@@ -58,3 +62,16 @@ def current_scope(context: Optional[Context] = None) -> Scope:
 def with_scope(scope: Scope, context: Optional[Context] = None) -> Context:
     """A context that carries the scope; attach it to make it current."""
     return otel_context.set_value(_KEY, scope, context)
+
+
+def internal_context(
+    tenant_id: Optional[str] = None, retention_class: Optional[str] = None
+) -> Context:
+    """A context for Peekr's own work: what starts in it is a trace of its own, marked as internal.
+
+    Args:
+        tenant_id: On whose behalf it is done.
+        retention_class: How long its records may be kept, for they hold the same content.
+    """
+    scope = Scope(tenant_id=tenant_id, retention_class=retention_class, internal=True)
+    return with_scope(scope, Context())
