@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from peekr._version import __version__
 
 if TYPE_CHECKING:
-    from peekr import exporters
+    from peekr import exporters, guard
     from peekr.bootstrap import flush, instrument, shutdown, uninstrument
     from peekr.decorator import trace
-    from peekr.errors import ConfigurationError, PeekrError, UnreadableFileError
+    from peekr.errors import ConfigurationError, GuardrailError, PeekrError, UnreadableFileError
     from peekr.experiments import experiment
     from peekr.exporters import (
         ConsoleExporter,
@@ -38,6 +38,7 @@ __all__ = [
     "ConfigurationError",
     "ConsoleExporter",
     "FastAPIMiddleware",
+    "GuardrailError",
     "JSONLExporter",
     "PeekrASGIMiddleware",
     "PeekrError",
@@ -55,6 +56,7 @@ __all__ = [
     "feedback",
     "flush",
     "get_current_span",
+    "guard",
     "instrument",
     "remove_exporter",
     "session",
@@ -71,6 +73,7 @@ _HOMES = {
     "ConfigurationError": "peekr.errors",
     "ConsoleExporter": "peekr.exporters",
     "FastAPIMiddleware": "peekr.middleware",
+    "GuardrailError": "peekr.errors",
     "JSONLExporter": "peekr.exporters",
     "PeekrASGIMiddleware": "peekr.middleware",
     "PeekrError": "peekr.errors",
@@ -95,7 +98,7 @@ _HOMES = {
     "trace": "peekr.decorator",
     "uninstrument": "peekr.bootstrap",
 }
-_MODULES = ("exporters",)
+_MODULES = ("exporters", "guard")
 """Modules that are public as such, so that `peekr.exporters.add_exporter` needs no import."""
 
 

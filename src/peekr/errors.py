@@ -1,16 +1,21 @@
 """Every error that Peekr raises on purpose.
 
 They exist so that an application can tell a fault of its telemetry set-up from a fault of its
-own. None of them is ever raised out of a model call that is merely watched.
+own. None of them is ever raised out of a model call that is merely watched; `GuardrailError` is
+what a guardrail raises out of one that it stops.
 
     PeekrError
     ├── ConfigurationError (ValueError)    an argument or variable that cannot be used
+    ├── EvaluationError                    an evaluator could not give a score; the message says why
+    ├── GuardrailError                     a guardrail stopped a model call or withheld its answer
     └── UnreadableFileError                a trace file that cannot be read; the message is one line
 """
 
 from __future__ import annotations
 
-__all__ = ["ConfigurationError", "PeekrError", "UnreadableFileError"]
+from typing import Any
+
+__all__ = ["ConfigurationError", "GuardrailError", "PeekrError", "UnreadableFileError"]
 
 
 class PeekrError(Exception):
@@ -19,6 +24,32 @@ class PeekrError(Exception):
 
 class ConfigurationError(PeekrError, ValueError):
     """An argument of `instrument()` or a `PEEKR_…` variable has a value that cannot be used."""
+
+
+class GuardrailError(PeekrError):
+    """A guardrail stopped a model call before it was sent, or withheld the answer.
+
+    The message names the guardrail, the field and the rules, never the text that broke them.
+
+    Attributes:
+        message: The message.
+        guardrail_name: The guardrail's name.
+        span: The call's span, as Peekr shows it; None where the call is not recorded.
+    """
+
+    def __init__(self, message: str, guardrail_name: str = "", span: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.guardrail_name = guardrail_name
+        self.span = span
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Process pools carry errors as pickles, and a live span is none.
+        return type(self), (self.message, self.guardrail_name)
+
+
+class EvaluationError(PeekrError):
+    """An evaluator could not give a score: the judge failed, or there was nothing to judge by."""
 
 
 class UnreadableFileError(PeekrError):

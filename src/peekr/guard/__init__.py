@@ -1,0 +1,30 @@
+"""Guardrails: what is kept out of the record, and what a model may not be asked or answer."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from peekr.guard.base import BaseGuardrail, Finding
+
+__all__ = ["BaseGuardrail", "Finding"]
+
+# Loaded at first use, as in the root package: a program pays for the guards that it uses.
+_HOMES = {
+    "BaseGuardrail": "peekr.guard.base",
+    "Finding": "peekr.guard.base",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
