@@ -15,7 +15,13 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ConfigurationError", "GuardrailError", "PeekrError", "UnreadableFileError"]
+__all__ = [
+    "ConfigurationError",
+    "EvaluationError",
+    "GuardrailError",
+    "PeekrError",
+    "UnreadableFileError",
+]
 
 
 class PeekrError(Exception):
