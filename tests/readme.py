@@ -94,9 +94,8 @@ def environment() -> str:
     """The variables that Peekr reads."""
     from peekr.config import ENVIRONMENT
 
-    return table(
-        ["variable", "meaning"], [[f"`{name}`", text] for name, text in ENVIRONMENT.items()]
-    )
+    rows = [[f"`{name}`", variable.meaning] for name, variable in ENVIRONMENT.items()]
+    return table(["variable", "meaning"], rows)
 
 
 def table(head: List[str], rows: List[List[str]]) -> str:
