@@ -5,21 +5,28 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from collections.abc import Sequence
-from typing import Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from peekr import config, faults, outlets, provider, threads, tracing
 from peekr.config import Settings
-from peekr.instrumentation.call import end_open_streams
+from peekr.instrumentation.runtime import open_streams
 from peekr.instrumentation.sdks import leave_all, watch_all
+from peekr.pipeline.chain import Chain
 from peekr.pipeline.processor import PeekrSpanProcessor, SpanStage
 from peekr.pipeline.project import project
 from peekr.pipeline.sample import TraceSampler
 from peekr.semconv import own
 from peekr.store import RecordSink
 from peekr.termination import TerminationGuard
+
+if TYPE_CHECKING:
+    from peekr.instrumentation.call import Call
+    from peekr.instrumentation.runtime import Observer
+    from peekr.pipeline.chain import Stage
 
 __all__ = ["active_settings", "flush", "instrument", "shutdown", "uninstrument"]
 
@@ -117,7 +124,7 @@ def uninstrument() -> None:
         threads.leave_threads_alone()
         if installation is not None:
             _detach(installation.processor)
-            installation.output.close(_EXIT_TIMEOUT_S)
+            installation.close(_EXIT_TIMEOUT_S)
 
 
 def flush(timeout: float = 30.0) -> bool:
@@ -146,7 +153,7 @@ def shutdown(timeout: float = 30.0) -> bool:
     Returns:
         False when time ran out.
     """
-    end_open_streams()
+    _end_open_streams()
     done = flush(timeout)
     uninstrument()
     return done
@@ -198,10 +205,22 @@ class _Output:
 class _Installation:
     """What was put in place, so that it can be changed and taken away again."""
 
-    def __init__(self, settings: Settings, processor: PeekrSpanProcessor, output: _Output) -> None:
+    def __init__(
+        self, settings: Settings, processor: PeekrSpanProcessor, pipeline: Chain, output: _Output
+    ) -> None:
         self.settings = settings
         self.processor = processor
+        self.pipeline = pipeline
         self.output = output
+
+    def flush(self, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        done = self.pipeline.flush(timeout_s)
+        return self.output.flush(max(0.0, deadline - time.monotonic())) and done
+
+    def close(self, timeout_s: float) -> None:
+        self.pipeline.close(timeout_s)
+        self.output.close(timeout_s)
 
 
 _lock = threading.RLock()
@@ -217,14 +236,16 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
         processor = provider.joined(chosen)
         # A disabled SDK makes no spans: no file is made either.
         output = _Output(_SILENT if provider.is_disabled(chosen) else settings)
-        previous, _current = _current, _Installation(settings, processor, output)
+        pipeline = _pipeline(settings, output, processor)
+        installed = _Installation(settings, processor, pipeline, output)
+        previous, _current = _current, installed
         processor.defaults = _defaults(settings)
-        processor.flush = output.flush
-        processor.pipeline = _pipeline(settings, output)
+        processor.flush = installed.flush
+        processor.pipeline = pipeline
         if previous is not None:
             if previous.processor is not processor:
                 _detach(previous.processor)
-            previous.output.close(_EXIT_TIMEOUT_S)
+            previous.close(_EXIT_TIMEOUT_S)
         tracing.follow(
             chosen,
             capture_content=settings.capture_content,
@@ -235,6 +256,8 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
             tracer_provider=chosen,
             capture_content=settings.capture_content,
             max_chars=provider.max_attribute_chars(chosen),
+            admissions=_admissions(settings),
+            observers=_observers(settings),
         )
         if not _exit_registered:
             _exit_registered = True
@@ -275,10 +298,38 @@ def _defaults(settings: Settings) -> dict[str, str]:
 _SILENT = Settings(console=False, storage=None)
 
 
-def _pipeline(settings: Settings, output: _Output) -> SpanStage:
-    if settings.sample_rate >= 1.0:
-        return output
-    return TraceSampler(settings.sample_rate, settings.keep_errors, output)
+def _pipeline(settings: Settings, output: _Output, processor: PeekrSpanProcessor) -> Chain:
+    stored: SpanStage = output
+    if settings.sample_rate < 1.0:
+        stored = TraceSampler(settings.sample_rate, settings.keep_errors, output)
+
+    def last(span: ReadableSpan) -> None:
+        try:
+            stored(span)
+        except Exception:
+            faults.report("storing a finished span")
+        processor.forward(span)
+
+    return Chain(_stages(settings), last)
+
+
+def _stages(settings: Settings) -> list[Stage]:
+    """What stands between a span's end and its outputs, in the order that is promised."""
+    # Each is imported where it is asked for: what is not costs neither time nor memory.
+    del settings
+    return []
+
+
+def _admissions(settings: Settings) -> tuple[Callable[[Call], None], ...]:
+    """What may refuse a call before it is sent."""
+    del settings
+    return ()
+
+
+def _observers(settings: Settings) -> tuple[Observer, ...]:
+    """What is told of each call's end, also of calls whose span is not sampled."""
+    del settings
+    return ()
 
 
 def _make_sinks(settings: Settings) -> list[RecordSink]:
@@ -311,19 +362,27 @@ def _make_processors(exporter: Any) -> list[SpanProcessor]:
     return [DeliveryProcessor([exporter])]
 
 
+def _end_open_streams() -> None:
+    if open_streams:
+        # Loaded with the first call, without which there is no stream.
+        from peekr.instrumentation.drive import end_open_streams
+
+        end_open_streams()
+
+
 # -- the end ---------------------------------------------------------------------------------------
 
 
 def _flush_now() -> None:
     installation = _current
     if installation is not None:
-        installation.output.flush(_EXIT_TIMEOUT_S)
+        installation.flush(_EXIT_TIMEOUT_S)
 
 
 def _at_exit() -> None:
     # The stores stay open: what other exit handlers still end is written as well.
     try:
-        end_open_streams()
+        _end_open_streams()
         _flush_now()
     except Exception:
         faults.report("flushing at exit")

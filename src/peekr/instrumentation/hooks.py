@@ -6,14 +6,17 @@ import functools
 import inspect
 import logging
 import types
-from typing import Any, Callable, NamedTuple, Optional, Union, cast
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union, cast
 
 import wrapt
 from opentelemetry import trace as otel_trace
 
 from peekr import faults
 from peekr._version import __version__
-from peekr.instrumentation.call import Hook, Runtime, drive, drive_async
+from peekr.instrumentation.runtime import Hook, Runtime, loaded
+
+if TYPE_CHECKING:
+    from peekr.instrumentation.runtime import Admission, Observer
 
 __all__ = ["SCHEMA_URL", "Instrumentation", "Replacement"]
 
@@ -21,6 +24,8 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.42.0"
 """The release of the conventions that the spans follow."""
 
 _logger = logging.getLogger("peekr.instrumentation")
+_DRIVE = "peekr.instrumentation.drive:drive"
+_DRIVE_ASYNC = "peekr.instrumentation.drive:drive_async"
 
 
 class Replacement(NamedTuple):
@@ -83,6 +88,8 @@ class Instrumentation:
         tracer_provider: Any = None,
         capture_content: Optional[bool] = None,
         max_chars: Optional[int] = None,
+        admissions: Optional[tuple[Admission, ...]] = None,
+        observers: Optional[tuple[Observer, ...]] = None,
         **options: Any,
     ) -> None:
         """Begin to watch, or go on with other arguments; nothing is put on twice.
@@ -94,6 +101,8 @@ class Instrumentation:
             capture_content: False keeps prompts, outputs and tool arguments off the spans; at
                 first True.
             max_chars: The longest attribute that the provider keeps whole, in characters.
+            admissions: May refuse a call; see `Runtime`. At first none.
+            observers: Are told of each call's end; see `Runtime`. At first none.
             **options: The SDK's own options.
         """
         before = self.runtime
@@ -106,9 +115,13 @@ class Instrumentation:
             )
         if capture_content is None:
             capture_content = before is None or before.capture_content
+        if admissions is None:
+            admissions = () if before is None else before.admissions
+        if observers is None:
+            observers = () if before is None else before.observers
         if self._resolve is not None:
             options = self._resolve(before, options)
-        self.runtime = Runtime(tracer, capture_content, max_chars, options)
+        self.runtime = Runtime(tracer, capture_content, max_chars, options, admissions, observers)
         for patch in self._patches:
             patch.expect()
 
@@ -204,6 +217,9 @@ def _shim(owner: Instrumentation, hook: Hook, original: Callable[..., Any]) -> A
             row = hook if choose is None else choose(self, args, kwargs)
             if runtime is None or row is None:
                 return target(self, *args, **kwargs)
+            drive = loaded.get(_DRIVE) or _load(_DRIVE)
+            if drive is None:
+                return target(self, *args, **kwargs)
             return drive(runtime, row, target, self, args, kwargs)
 
         return call
@@ -216,7 +232,10 @@ def _shim(owner: Instrumentation, hook: Hook, original: Callable[..., Any]) -> A
             row = hook if choose is None else choose(self, args, kwargs)
             if runtime is None or row is None:
                 return await target(self, *args, **kwargs)
-            return await drive_async(runtime, row, target, self, args, kwargs)
+            drive = loaded.get(_DRIVE_ASYNC) or _load(_DRIVE_ASYNC)
+            if drive is None:
+                return await target(self, *args, **kwargs)
+            return await drive(runtime, row, target, self, args, kwargs)
 
         return acall
 
@@ -226,9 +245,21 @@ def _shim(owner: Instrumentation, hook: Hook, original: Callable[..., Any]) -> A
         row = hook if choose is None else choose(self, args, kwargs)
         if runtime is None or row is None:
             return target(self, *args, **kwargs)
-        return drive_async(runtime, row, target, self, args, kwargs)
+        drive = loaded.get(_DRIVE_ASYNC) or _load(_DRIVE_ASYNC)
+        if drive is None:
+            return target(self, *args, **kwargs)
+        return drive(runtime, row, target, self, args, kwargs)
 
     return awaited
+
+
+def _load(driver: str) -> Any:
+    """The driver, loaded at the first call; None where that fails: then nobody watches."""
+    try:
+        return loaded[driver]
+    except Exception:
+        faults.report("loading what reads calls")
+        return None
 
 
 def _bound(wrapper: Any) -> Callable[..., Any]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
+from peekr import config
+from peekr.errors import ConfigurationError
+from peekr.instrumentation import sdks
 from peekr.instrumentation.hooks import Instrumentation
+from peekr.instrumentation.versions import unsupported
 
 __all__ = ["ProviderInstrumentor"]
+
+_logger = logging.getLogger("peekr.instrumentation")
 
 
 class ProviderInstrumentor(BaseInstrumentor):
@@ -36,15 +43,32 @@ class ProviderInstrumentor(BaseInstrumentor):
         return super().instrument(**kwargs)
 
     def _instrument(self, **kwargs: Any) -> None:
-        """Begin to watch.
+        """Begin to watch; of a version that is not supported say so in one line instead.
 
         Args:
-            **kwargs: See `Instrumentation.watch`.
+            **kwargs: See `Instrumentation.watch`. What is left out is as `peekr.instrument()` has
+                it, and without that as the environment says.
         """
-        kwargs.pop("skip_dep_check", None)
-        self.instrumentation.watch(**kwargs)
+        for name in ("skip_dep_check", "raise_exception_on_conflict"):
+            kwargs.pop(name, None)
+        reason = unsupported(self.instrumentation.dependencies)
+        if reason is not None:
+            _logger.warning("%s: its calls are not recorded", reason)
+            return
+        given = sdks.arguments_in_force() or _from_environment()
+        self.instrumentation.watch(**{**given, **kwargs})
 
     def _uninstrument(self, **kwargs: Any) -> None:
         """Stop watching and put the SDK's own methods back."""
         del kwargs
         self.instrumentation.leave()
+
+
+def _from_environment() -> dict[str, Any]:
+    try:
+        given = config.arguments_of_launcher().get("capture_content")
+    except ConfigurationError as error:
+        # It may be the very variable that keeps content out.
+        _logger.warning("%s; calls are recorded without their contents", error)
+        given = False
+    return {} if given is None else {"capture_content": given}

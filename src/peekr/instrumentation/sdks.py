@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
+import os
 import pkgutil
 from typing import Any, Optional, cast
 
@@ -11,12 +13,17 @@ import wrapt
 
 from peekr import faults
 from peekr.instrumentation.hooks import Instrumentation
+from peekr.instrumentation.versions import unsupported
 
-__all__ = ["leave_all", "watch_all"]
+__all__ = ["arguments_in_force", "every", "is_disabled", "leave_all", "watch_all"]
 
+_DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+
+_logger = logging.getLogger("peekr.instrumentation")
 _expected: set[str] = set()
 _loaded: dict[str, tuple[Instrumentation, ...]] = {}
 _arguments: Optional[dict[str, Any]] = None
+_refused: set[str] = set()
 
 
 def watch_all(**arguments: Any) -> None:
@@ -48,6 +55,34 @@ def leave_all() -> None:
             instrumentation.leave()
 
 
+def arguments_in_force() -> dict[str, Any]:
+    """What `watch_all` was called with; nothing when nobody watches all SDKs."""
+    return dict(_arguments or {})
+
+
+def every() -> list[Instrumentation]:
+    """The hooks of every SDK, whether it is installed or not; loads their tables, not the SDKs."""
+    found: list[Instrumentation] = []
+    for name in _folders():
+        found.extend(
+            importlib.import_module(f"peekr.instrumentation.{name}.hooks").INSTRUMENTATIONS
+        )
+    return found
+
+
+def is_disabled(name: str) -> bool:
+    """Whether the environment turns an SDK's hooks off, by the name of their entry point.
+
+    Source: `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`, which OpenTelemetry's launcher reads: names
+    with commas between them, or `*` for all.
+
+    Args:
+        name: The SDK's short name, `openai` for `peekr_openai`.
+    """
+    listed = {entry.strip() for entry in os.environ.get(_DISABLED, "").split(",")}
+    return not listed.isdisjoint((f"peekr_{name}", "peekr", "*"))
+
+
 def _folders() -> list[str]:
     package = importlib.import_module("peekr.instrumentation")
     return [found.name for found in pkgutil.iter_modules(package.__path__) if found.ispkg]
@@ -69,6 +104,17 @@ def _watch(name: str) -> None:
         return
     for instrumentation in _loaded[name]:
         try:
-            instrumentation.watch(**_arguments)
+            if _is_usable(instrumentation):
+                instrumentation.watch(**_arguments)
         except Exception:
             faults.report(f"hooking the SDK of {instrumentation.name}")
+
+
+def _is_usable(instrumentation: Instrumentation) -> bool:
+    if is_disabled(instrumentation.name):
+        return False
+    reason = unsupported(instrumentation.dependencies)
+    if reason is not None and reason not in _refused:
+        _refused.add(reason)
+        _logger.warning("%s: its calls are not recorded", reason)
+    return reason is None

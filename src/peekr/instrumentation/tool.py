@@ -13,7 +13,7 @@ from opentelemetry import trace as otel_trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from peekr import faults
-from peekr.instrumentation.call import Runtime, is_suppressed
+from peekr.instrumentation.runtime import Runtime, is_suppressed
 from peekr.messages import dump
 from peekr.semconv import otel
 from peekr.values import jsonable

@@ -29,7 +29,8 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
     pipeline it does nothing, which is how `uninstrument()` leaves it.
 
     Attributes:
-        pipeline: Takes each finished span that is sampled.
+        redact: Makes the span that everybody gets to see of each finished one; it must not raise.
+        pipeline: Takes each finished span that is sampled, and calls `forward` with it.
         defaults: Attributes of every span whose context says nothing else.
         flush: Waits, at most so many seconds, until the pipeline's stores have everything.
     """
@@ -38,6 +39,7 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
         super().__init__()
         # As the base keeps them, at hand for the path that every span takes.
         self._behind: tuple[SpanProcessor, ...] = ()
+        self.redact: Optional[Callable[[ReadableSpan], ReadableSpan]] = None
         self.pipeline: Optional[SpanStage] = None
         self.defaults: Mapping[str, str] = {}
         self.flush: Optional[Callable[[float], bool]] = None
@@ -56,16 +58,23 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
             processor.on_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Hand a finished span to the pipeline, then to the processors behind."""
+        """Hand a finished span to the pipeline, and to the processors behind."""
         pipeline = self.pipeline
         context = span.context
         if skip.is_any() and skip.forget(span):
             pipeline = None
+        if self.redact is not None:
+            span = self.redact(span)
         if pipeline is not None and context is not None and context.trace_flags & _SAMPLED:
             try:
                 pipeline(span)
+                return
             except Exception:
                 faults.report("processing a finished span")
+        self.forward(span)
+
+    def forward(self, span: ReadableSpan) -> None:
+        """Hand a finished span to the processors behind."""
         for processor in self._behind:
             processor.on_end(span)
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional, cast
 
-from peekr.instrumentation.anthropic.messages import MessagesExtractor
 from peekr.instrumentation.anthropic.native import REPLACEMENTS, silence
-from peekr.instrumentation.call import Call, Hook
 from peekr.instrumentation.hooks import Instrumentation
-from peekr.instrumentation.stainless import deliver, deliver_raw
+from peekr.instrumentation.runtime import Hook
 
 __all__ = ["ANTHROPIC", "INSTRUMENTATIONS"]
 
@@ -47,13 +45,6 @@ def _hush(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None
     silence(client, _options(args, kwargs))
 
 
-def _deliver(call: Call, result: Any) -> Any:
-    http_response = getattr(result, "http_response", None)
-    if http_response is not None:
-        return deliver_raw(call, result, http_response)
-    return deliver(call, result)
-
-
 def _hook(cls: str, is_async: bool) -> Hook:
     row = Hook(
         _CLIENT,
@@ -61,9 +52,9 @@ def _hook(cls: str, is_async: bool) -> Hook:
         "anthropic.messages",
         "anthropic",
         "chat",
-        MessagesExtractor(),
+        "peekr.instrumentation.anthropic.messages:MESSAGES",
         is_async,
-        _deliver,
+        "peekr.instrumentation.stainless:deliver_request",
         body=_body,
         hush=_hush,
     )

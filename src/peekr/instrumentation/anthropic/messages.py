@@ -15,7 +15,7 @@ from peekr.instrumentation.anthropic.blocks import entries, input_role, parts, p
 from peekr.messages import Message, message
 from peekr.semconv import otel
 
-__all__ = ["MessagesExtractor"]
+__all__ = ["MESSAGES", "MessagesExtractor"]
 
 
 class MessagesExtractor:
@@ -235,3 +235,6 @@ def _add_delta(block: _Block, delta: Any) -> None:
         block.signature = field(delta, "signature")
     elif kind == "citations_delta":
         block.citations.append(field(delta, "citation"))
+
+
+MESSAGES = MessagesExtractor()

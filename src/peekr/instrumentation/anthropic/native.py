@@ -22,8 +22,8 @@ from opentelemetry import trace as otel_trace
 
 from peekr.instrumentation import field
 from peekr.instrumentation.anthropic.client import tracing_settings
-from peekr.instrumentation.call import Runtime
 from peekr.instrumentation.hooks import Replacement
+from peekr.instrumentation.runtime import Runtime
 
 __all__ = ["REPLACEMENTS", "silence"]
 

@@ -32,7 +32,7 @@ from peekr.messages import (
 )
 from peekr.semconv import otel
 
-__all__ = ["ConverseExtractor", "ConverseForm"]
+__all__ = ["CONVERSE", "CONVERSE_STREAM", "ConverseExtractor", "ConverseForm"]
 
 _PARAMETERS = (
     "guardrailConfig",
@@ -316,3 +316,7 @@ _READERS = {
     "cachePoint": _cache_point,
     "searchResult": _search_result,
 }
+
+
+CONVERSE = ConverseExtractor(stream=False)
+CONVERSE_STREAM = ConverseExtractor(stream=True)

@@ -5,31 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
-from peekr.instrumentation import Extractor
-from peekr.instrumentation.aws import deliver, deliver_async
-from peekr.instrumentation.bedrock.converse import ConverseExtractor
-from peekr.instrumentation.bedrock.invoke import InvokeExtractor
-from peekr.instrumentation.call import Hook
 from peekr.instrumentation.hooks import Instrumentation
+from peekr.instrumentation.runtime import Hook
 
 __all__ = ["BEDROCK", "INSTRUMENTATIONS"]
 
+_HERE = "peekr.instrumentation.bedrock"
+_AWS = "peekr.instrumentation.aws"
 _PROVIDER = "aws.bedrock"
 _SERVICE = "bedrock-runtime"
 # The methods of clients are made per client from the service's description, so there is no class
 # whose public methods could be watched; all of them come through this one.
 _CLIENTS = (
-    ("botocore.client", "BaseClient._make_api_call", False, deliver),
-    ("aiobotocore.client", "AioBaseClient._make_api_call", True, deliver_async),
+    ("botocore.client", "BaseClient._make_api_call", False, f"{_AWS}:deliver"),
+    ("aiobotocore.client", "AioBaseClient._make_api_call", True, f"{_AWS}:deliver_async"),
 )
-_OPERATIONS: tuple[tuple[str, str, Extractor], ...] = (
-    ("Converse", "bedrock.converse", ConverseExtractor(stream=False)),
-    ("ConverseStream", "bedrock.converse_stream", ConverseExtractor(stream=True)),
-    ("InvokeModel", "bedrock.invoke_model", InvokeExtractor(stream=False)),
+_OPERATIONS: tuple[tuple[str, str, str], ...] = (
+    ("Converse", "bedrock.converse", f"{_HERE}.converse:CONVERSE"),
+    ("ConverseStream", "bedrock.converse_stream", f"{_HERE}.converse:CONVERSE_STREAM"),
+    ("InvokeModel", "bedrock.invoke_model", f"{_HERE}.invoke:INVOKE"),
     (
         "InvokeModelWithResponseStream",
         "bedrock.invoke_model_stream",
-        InvokeExtractor(stream=True),
+        f"{_HERE}.invoke:INVOKE_STREAM",
     ),
 )
 

@@ -22,7 +22,7 @@ from peekr.instrumentation.bedrock.prompt import PromptForm
 from peekr.instrumentation.bedrock.vectors import EmbeddingForm
 from peekr.messages import Part, binary, message
 
-__all__ = ["InvokeExtractor"]
+__all__ = ["INVOKE", "INVOKE_STREAM", "InvokeExtractor"]
 
 # The first that fits is taken.
 _FORMS: tuple[Form, ...] = (
@@ -199,3 +199,7 @@ class _InvokeStream:
         response.fault = response.fault or self._fault
         response.complete = response.complete or bool(self._metrics)
         return response
+
+
+INVOKE = InvokeExtractor(stream=False)
+INVOKE_STREAM = InvokeExtractor(stream=True)

@@ -13,7 +13,7 @@ from peekr.instrumentation.google_genai.generate import GenerateExtractor
 from peekr.messages import Message, message
 from peekr.semconv import otel, own
 
-__all__ = ["EmbeddingsExtractor"]
+__all__ = ["EMBEDDINGS", "EmbeddingsExtractor"]
 
 
 class EmbeddingsExtractor:
@@ -86,3 +86,6 @@ def _counted(vectors: list[Any]) -> Optional[Usage]:
     counts = [get(get(vector, "statistics"), "token_count") for vector in vectors]
     known = [int(count) for count in counts if count is not None]
     return Usage(input=sum(known)) if known else None
+
+
+EMBEDDINGS = EmbeddingsExtractor()

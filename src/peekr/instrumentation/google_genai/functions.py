@@ -16,9 +16,9 @@ from contextvars import ContextVar, Token
 from typing import Any, Callable, Optional, cast
 
 from peekr import faults
-from peekr.instrumentation.call import Runtime
 from peekr.instrumentation.google_genai.client import get, items_of
 from peekr.instrumentation.hooks import Replacement
+from peekr.instrumentation.runtime import Runtime
 from peekr.instrumentation.tool import ToolExecution, ToolRun
 
 __all__ = ["replacements"]

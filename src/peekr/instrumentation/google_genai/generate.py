@@ -14,7 +14,7 @@ from peekr.instrumentation.google_genai.definitions import tool_definitions
 from peekr.instrumentation.google_genai.pieces import PartialCall
 from peekr.messages import Message, Part, message
 
-__all__ = ["GenerateExtractor"]
+__all__ = ["GENERATE", "GENERATE_STREAM", "GenerateExtractor"]
 
 _USAGE_FIELDS = (
     "prompt_token_count",
@@ -185,3 +185,7 @@ class _GenerateStream:
             output=output,
             complete=bool(reasons),
         )
+
+
+GENERATE = GenerateExtractor(stream=False)
+GENERATE_STREAM = GenerateExtractor(stream=True)

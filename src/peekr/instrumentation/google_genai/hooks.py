@@ -8,29 +8,27 @@ the functions that the SDK calls between two requests run outside of any.
 
 from __future__ import annotations
 
-from typing import Optional
+from collections.abc import Mapping
+from typing import Any, Optional
 
-from peekr.instrumentation import Extractor
-from peekr.instrumentation.call import Hook
-from peekr.instrumentation.google_genai.embeddings import EmbeddingsExtractor
 from peekr.instrumentation.google_genai.functions import replacements
-from peekr.instrumentation.google_genai.generate import GenerateExtractor
-from peekr.instrumentation.google_genai.legacy import legacy_hooks
 from peekr.instrumentation.hooks import Instrumentation
-from peekr.instrumentation.stream import deliver
+from peekr.instrumentation.runtime import Hook
 
 __all__ = ["GOOGLE_GENAI", "GOOGLE_GENERATIVEAI", "INSTRUMENTATIONS"]
 
+_HERE = "peekr.instrumentation.google_genai"
+_LEGACY = "google.generativeai.generative_models"
 _MODELS = "google.genai.models"
 
 
 def _hooks() -> tuple[Hook, ...]:
-    whole, streamed = GenerateExtractor(stream=False), GenerateExtractor(stream=True)
-    embeddings = EmbeddingsExtractor()
+    whole, streamed = f"{_HERE}.generate:GENERATE", f"{_HERE}.generate:GENERATE_STREAM"
+    embeddings = f"{_HERE}.embeddings:EMBEDDINGS"
     content, stream = "gemini.generate_content", "gemini.generate_content_stream"
     embed = "gemini.embed_content"
     # The last column: a public method is hooked where what is below it is not there (any more).
-    table: tuple[tuple[str, str, str, Extractor, Optional[str]], ...] = (
+    table: tuple[tuple[str, str, str, str, Optional[str]], ...] = (
         ("_generate_content", content, "generate_content", whole, None),
         ("generate_content", content, "generate_content", whole, "_generate_content"),
         ("_generate_content_stream", stream, "generate_content", streamed, None),
@@ -53,7 +51,7 @@ def _hooks() -> tuple[Hook, ...]:
             operation,
             extractor,
             is_async,
-            deliver,
+            "peekr.instrumentation.stream:deliver",
             unless=unless,
         )
         for method, record, operation, extractor, unless in table
@@ -61,9 +59,40 @@ def _hooks() -> tuple[Hook, ...]:
     )
 
 
+def _legacy_hooks() -> tuple[Hook, ...]:
+    """The hooks of `google-generativeai`."""
+    return tuple(
+        hook._replace(choose=_choosing(hook))
+        for hook in (
+            Hook(
+                _LEGACY,
+                f"GenerativeModel.{method}",
+                "gemini.generate_content",
+                "gcp.gemini",
+                "generate_content",
+                f"{_HERE}.legacy:LEGACY",
+                is_async,
+                f"{_HERE}.legacy:deliver",
+            )
+            for method, is_async in (("generate_content", False), ("generate_content_async", True))
+        )
+    )
+
+
+def _choosing(whole: Hook) -> Any:
+    """Streamed answers are records of a name of their own."""
+    streamed = whole._replace(record="gemini.generate_content_stream")
+
+    def choose(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hook:
+        del instance, args
+        return streamed if kwargs.get("stream") else whole
+
+    return choose
+
+
 GOOGLE_GENAI = Instrumentation("google_genai", ("google-genai >= 1.0",), _hooks(), replacements())
 GOOGLE_GENERATIVEAI = Instrumentation(
-    "google_generativeai", ("google-generativeai >= 0.8",), legacy_hooks()
+    "google_generativeai", ("google-generativeai >= 0.8",), _legacy_hooks()
 )
 
 INSTRUMENTATIONS = (GOOGLE_GENAI, GOOGLE_GENERATIVEAI)

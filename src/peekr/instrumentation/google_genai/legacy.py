@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Optional, cast
 
 from peekr.instrumentation import Accumulator, Fault, Request, Response
-from peekr.instrumentation.call import Call, Hook
+from peekr.instrumentation.call import Call
 from peekr.instrumentation.google_genai import client
 from peekr.instrumentation.google_genai.client import get, items_of
 from peekr.instrumentation.google_genai.contents import input_messages, system_parts
@@ -20,9 +20,7 @@ from peekr.instrumentation.google_genai.definitions import tool_definitions
 from peekr.instrumentation.google_genai.generate import GenerateExtractor
 from peekr.instrumentation.stream import AsyncStreamProxy, StreamProxy
 
-__all__ = ["legacy_hooks"]
-
-_MODULE = "google.generativeai.generative_models"
+__all__ = ["LEGACY", "deliver"]
 
 
 class _LegacyExtractor:
@@ -84,39 +82,7 @@ class _LegacyStream:
         return self._inner.response()
 
 
-def legacy_hooks() -> tuple[Hook, ...]:
-    """The hooks of `google-generativeai`."""
-    extractor = _LegacyExtractor()
-    return tuple(
-        hook._replace(choose=_choosing(hook))
-        for hook in (
-            Hook(
-                _MODULE,
-                f"GenerativeModel.{method}",
-                "gemini.generate_content",
-                "gcp.gemini",
-                "generate_content",
-                extractor,
-                is_async,
-                _deliver,
-            )
-            for method, is_async in (("generate_content", False), ("generate_content_async", True))
-        )
-    )
-
-
-def _choosing(whole: Hook) -> Any:
-    """Streamed answers are records of a name of their own."""
-    streamed = whole._replace(record="gemini.generate_content_stream")
-
-    def choose(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hook:
-        del instance, args
-        return streamed if kwargs.get("stream") else whole
-
-    return choose
-
-
-def _deliver(call: Call, result: Any) -> Any:
+def deliver(call: Call, result: Any) -> Any:
     """Watch the iterator behind a streamed answer; its first message has come already."""
     chunks = getattr(result, "_iterator", None)
     if not call.request.stream or chunks is None:
@@ -211,3 +177,6 @@ def _plain(value: Any) -> Any:
     except TypeError:
         # Before proto-plus 1.24.
         return to_dict(value, use_integers_for_enums=False, including_default_value_fields=False)
+
+
+LEGACY = _LegacyExtractor()

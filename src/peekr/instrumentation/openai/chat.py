@@ -22,7 +22,7 @@ from peekr.instrumentation.openai.chat_stream import ChatStream
 from peekr.messages import Message, message, text
 from peekr.semconv import otel
 
-__all__ = ["ChatExtractor", "CompletionExtractor"]
+__all__ = ["CHAT", "COMPLETION", "ChatExtractor", "CompletionExtractor"]
 
 
 class ChatExtractor:
@@ -123,3 +123,7 @@ def _output_type(arguments: Mapping[str, Any]) -> Optional[str]:
     if "audio" in entries(arguments.get("modalities")):
         return "speech"
     return None
+
+
+CHAT = ChatExtractor()
+COMPLETION = CompletionExtractor()

@@ -12,7 +12,7 @@ from peekr.instrumentation.openai.chat import ChatExtractor
 from peekr.instrumentation.openai.chat_messages import prompt_messages
 from peekr.semconv import otel, own
 
-__all__ = ["EmbeddingsExtractor"]
+__all__ = ["EMBEDDINGS", "EmbeddingsExtractor"]
 
 
 class EmbeddingsExtractor:
@@ -70,3 +70,6 @@ def _dimensions(vector: Any) -> Optional[int]:
         # Asked for as base64: little-endian float32.
         return len(base64.b64decode(vector)) // 4
     return None
+
+
+EMBEDDINGS = EmbeddingsExtractor()

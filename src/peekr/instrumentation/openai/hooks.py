@@ -6,51 +6,28 @@ from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
 from peekr import config
-from peekr.instrumentation import Extractor
-from peekr.instrumentation.call import Hook, Runtime
 from peekr.instrumentation.hooks import Instrumentation
-from peekr.instrumentation.openai.chat import ChatExtractor, CompletionExtractor
-from peekr.instrumentation.openai.chat_stream import is_usage_chunk
-from peekr.instrumentation.openai.embeddings import EmbeddingsExtractor
-from peekr.instrumentation.openai.responses import ResponsesExtractor
-from peekr.instrumentation.stainless import deliver, deliver_request, is_raw
+from peekr.instrumentation.runtime import Hook, Runtime
 
 __all__ = ["INSTRUMENTATIONS", "OPENAI"]
 
+_HERE = "peekr.instrumentation.openai"
 _CLIENT = "openai._base_client"
 _CHAT = "openai.resources.chat.completions.completions"
 _RESPONSES = "openai.resources.responses.responses"
 _EMBEDDINGS = "openai.resources.embeddings"
 _COMPLETIONS = "openai.resources.completions"
+_DELIVER = "peekr.instrumentation.stainless:deliver"
+_DELIVER_REQUEST = "peekr.instrumentation.stainless:deliver_request"
+_ASK_FOR_USAGE = "peekr.instrumentation.openai.stream_usage:ask_for_usage"
 _BETA_CHAT = "openai.resources.beta.chat.completions"  # where `parse` was until 1.92
 
 
-def _ask_for_usage(
-    runtime: Runtime, kwargs: Mapping[str, Any]
-) -> Optional[tuple[dict[str, Any], Callable[[Any], bool]]]:
-    """With the option `stream_usage`, ask a stream for its token counts and hide the answer.
-
-    Only where the caller streams, has not said what it wants itself, and does not read the raw
-    response, in which nothing can be hidden.
-    """
-    if not runtime.options.get("stream_usage") or kwargs.get("stream") is not True:
-        return None
-    stated = kwargs.get("stream_options")
-    if stated is not None and type(stated).__name__ not in ("Omit", "NotGiven"):
-        return None
-    body = kwargs.get("extra_body")
-    if isinstance(body, Mapping) and "stream_options" in body:
-        return None
-    if is_raw(kwargs):
-        return None
-    return {**kwargs, "stream_options": {"include_usage": True}}, is_usage_chunk
-
-
 def _hooks() -> tuple[Hook, ...]:
-    chat, text = ChatExtractor(), CompletionExtractor()
-    responses, embeddings = ResponsesExtractor(), EmbeddingsExtractor()
+    chat, text = f"{_HERE}.chat:CHAT", f"{_HERE}.chat:COMPLETION"
+    responses, embeddings = f"{_HERE}.responses:RESPONSES", f"{_HERE}.embeddings:EMBEDDINGS"
     # The `stream` helpers open their stream through `create`, which is where they are seen.
-    table: tuple[tuple[str, str, str, str, str, Extractor], ...] = (
+    table: tuple[tuple[str, str, str, str, str, str], ...] = (
         (_CHAT, "Completions", "create", "openai.chat", "chat", chat),
         (_CHAT, "Completions", "parse", "openai.chat", "chat", chat),
         (_BETA_CHAT, "Completions", "parse", "openai.chat", "chat", chat),
@@ -68,8 +45,8 @@ def _hooks() -> tuple[Hook, ...]:
             operation,
             extractor,
             is_async,
-            deliver,
-            _ask_for_usage if isinstance(extractor, ChatExtractor) else None,
+            _DELIVER,
+            _ASK_FOR_USAGE if extractor in (chat, text) else None,
         )
         for module, cls, method, record, operation, extractor in table
         for prefix, is_async in (("", False), ("Async", True))
@@ -92,7 +69,7 @@ def _hooks() -> tuple[Hook, ...]:
                 operation,
                 extractor,
                 is_async,
-                deliver_request,
+                _DELIVER_REQUEST,
                 body=_body,
             )
             for path, record, operation, extractor in paths

@@ -26,7 +26,7 @@ from peekr.messages import (
 )
 from peekr.semconv import otel
 
-__all__ = ["ResponsesExtractor"]
+__all__ = ["RESPONSES", "ResponsesExtractor"]
 
 # Items that the provider runs itself, and the field that says what was asked of each.
 _SERVER_CALLS = {
@@ -374,3 +374,6 @@ class _ResponsesStream:
             elif "output_text" in kind:
                 parts.append(text(piece))
         return parts
+
+
+RESPONSES = ResponsesExtractor()

@@ -1,0 +1,70 @@
+"""Whether the SDK that is installed is one that Peekr's hooks are written for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Optional
+
+__all__ = ["installed", "unsupported"]
+
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9._-]+)\s*((?:[<>]=?\s*[0-9.]+\s*,?\s*)*)\s*")
+_CLAUSE = re.compile(r"([<>]=?)\s*([0-9.]+)")
+
+
+def installed(distribution: str) -> Optional[str]:
+    """The version of a distribution; None where it is not installed or does not say."""
+    from importlib import metadata  # here: who imports no SDK does not pay for it
+
+    try:
+        return str(metadata.version(distribution))
+    except Exception:  # not installed, or installed so badly that it has no readable metadata
+        return None
+
+
+def unsupported(dependencies: Sequence[str]) -> Optional[str]:
+    """Why the installed version is outside what is supported.
+
+    Args:
+        dependencies: Requirements such as `openai >= 1.66`.
+
+    Returns:
+        One line; None where every version fits or is not known.
+    """
+    for dependency in dependencies:
+        found = _REQUIREMENT.fullmatch(dependency)
+        if found is None:
+            continue
+        version = installed(found[1])
+        if version is not None and not _fits(version, found[2]):
+            return f"{found[1]} {version} is not supported ({dependency})"
+    return None
+
+
+def _fits(version: str, range: str) -> bool:
+    numbers = _numbers(version)
+    if not numbers:
+        return True
+    for operator, bound in _CLAUSE.findall(range):
+        limit = _numbers(bound)
+        width = max(len(numbers), len(limit))
+        left, right = _padded(numbers, width), _padded(limit, width)
+        holds = {
+            ">": left > right,
+            ">=": left >= right,
+            "<": left < right,
+            "<=": left <= right,
+        }[operator]
+        if not holds:
+            return False
+    return True
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The release as numbers: 2.0.0rc1 counts as 2.0.0."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+def _padded(numbers: tuple[int, ...], width: int) -> tuple[int, ...]:
+    return numbers + (0,) * (width - len(numbers))

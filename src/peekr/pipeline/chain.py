@@ -1,0 +1,92 @@
+"""The stages between a span's end and its outputs, one after the other; a stage may hold a span."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Callable, Optional
+
+from peekr import faults
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    class Stage(Protocol):
+        """One step of the pipeline."""
+
+        def take(
+            self, span: ReadableSpan, resume: Callable[[ReadableSpan], None]
+        ) -> Optional[ReadableSpan]:
+            """Take a finished span; runs on the thread that ended it, or a former stage's.
+
+            Args:
+                span: The span as the stages before have left it; it is not changed.
+                resume: Goes on with the span that it is given.
+
+            Returns:
+                The span to go on with, the same or a copy; None when the stage keeps it and calls
+                `resume` later, exactly once, from any thread.
+            """
+            ...
+
+        def flush(self, timeout_s: float) -> bool:
+            """Wait until every span that is kept has been resumed; False when time ran out."""
+            ...
+
+        def close(self, timeout_s: float) -> bool:
+            """Resume what is kept, scored or not, and let go of threads."""
+            ...
+
+else:
+    Stage = object
+
+__all__ = ["Chain", "Stage"]
+
+
+class Chain:
+    """Hands each finished span to the stages in their order, then to the end.
+
+    A fault of a stage is contained: the span goes on as it was.
+    """
+
+    def __init__(self, stages: Sequence[Stage], last: Callable[[ReadableSpan], None]) -> None:
+        """Put stages in a row.
+
+        Args:
+            stages: In the order in which they see a span.
+            last: Takes each span in the end.
+        """
+        self._stages = tuple(stages)
+        self._last = last
+
+    def __call__(self, span: ReadableSpan) -> None:
+        """Take one finished span."""
+        self._run(0, span)
+
+    def _run(self, place: int, span: ReadableSpan) -> None:
+        for number in range(place, len(self._stages)):
+            stage = self._stages[number]
+            try:
+                taken = stage.take(span, partial(self._run, number + 1))
+            except Exception:
+                faults.report(f"processing a finished span ({type(stage).__name__})")
+                continue
+            if taken is None:
+                return
+            span = taken
+        self._last(span)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until no stage keeps a span that ended before; False when time ran out."""
+        deadline = time.monotonic() + timeout_s
+        done = [stage.flush(max(0.0, deadline - time.monotonic())) for stage in self._stages]
+        return all(done)
+
+    def close(self, timeout_s: float) -> bool:
+        """Have every stage pass on what it keeps."""
+        deadline = time.monotonic() + timeout_s
+        done = [stage.close(max(0.0, deadline - time.monotonic())) for stage in self._stages]
+        return all(done)
