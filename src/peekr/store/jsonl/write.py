@@ -25,8 +25,8 @@ _dumps, _NEWLINE = orjson.dumps, orjson.OPT_APPEND_NEWLINE
 
 _UNKNOWN = -1
 
-_LOOK_S = 0.001
-"""How often the path is looked at, to find out that it leads to another file by now."""
+_LOOK_S = 0.05
+"""How often the path is looked at in any case, to find out that it leads to another file by now."""
 
 _SETTLED_S = 1.0
 """A last line without its end that is older than this will not be finished by its writer."""
@@ -78,8 +78,8 @@ class JsonlSink:
     def write(self, record: SpanRecord) -> None:
         """Append one record; it is in the file when this returns.
 
-        Runs on the caller's thread: two system calls, and one or two more where other processes
-        write to the file as well. Never raises for a fault of the file.
+        Runs on the caller's thread: two system calls, and some more where other processes write to
+        the file as well. Never raises for a fault of the file.
         """
         try:
             line = _dumps(record, option=_NEWLINE)  # a dataclass, as `to_dict` would have it
@@ -90,22 +90,16 @@ class JsonlSink:
         busy = self._busy
         busy.append(None)
         try:
-            now = time.monotonic()
-            if now - self._looked_at > _LOOK_S or self._fd is None or self._torn:
-                fd = self._look(now)
-                if self._torn:
+            fd, now = self._fd, time.monotonic()
+            if fd is None or not self._is_as_left(fd, now):
+                self._write_with_care(line, now)
+            else:
+                written = os.write(fd, line)
+                if written == len(line):
+                    self._end += written
+                else:
+                    self._torn = True
                     self._put_apart(fd, line)
-                    return
-            else:
-                fd = self._fd
-            written = os.write(fd, line)
-            found = os.fstat(fd)
-            size = found.st_size
-            # The common case: all of it is in, nobody else has written, the file is still there.
-            if size != self._end + written or written != len(line) or not found.st_nlink:
-                self._check(fd, line, written, found)
-            else:
-                self._end = size
             if self._outage.active:
                 self._outage.end()
         except (OSError, ValueError) as error:
@@ -128,11 +122,47 @@ class JsonlSink:
         self._outage.summarise()
         return True
 
-    def _look(self, now: float) -> int:
-        """The descriptor of the file that is at `path` now, opened anew if that is another one.
+    def _is_as_left(self, fd: int, now: float) -> bool:
+        """Whether the file is what the last line left: the common case, in one system call.
 
-        A file that is renamed within `_LOOK_S` gets a line more; nothing is lost by that.
+        It is ours, in its place, and nobody has written to it: deleting and renaming it change the
+        time of its inode, writing changes that of its content too. Where clocks or filesystems are
+        coarser, a file that is renamed gets lines for `_LOOK_S` more; nothing is lost by that.
         """
+        try:
+            found = os.fstat(fd)
+        except OSError:
+            return False  # closed by the application
+        return (
+            found.st_size == self._end
+            and found.st_ctime_ns == found.st_mtime_ns
+            and found.st_ino == self._inode
+            and found.st_dev == self._device
+            and found.st_nlink > 0
+            and now - self._looked_at < _LOOK_S
+        )
+
+    def _write_with_care(self, line: bytes, now: float) -> None:
+        """Write a line where something else may have happened to the file.
+
+        Raises:
+            OSError: the line is not in the file.
+        """
+        fd = self._look(now)
+        if self._torn:
+            self._put_apart(fd, line)
+            return
+        written = os.write(fd, line)
+        found = os.fstat(fd)
+        size = found.st_size
+        # The common case: all of it is in, nobody else has written, the file is still there.
+        if size != self._end + written or written != len(line) or not found.st_nlink:
+            self._check(fd, line, written, found)
+        else:
+            self._end = size
+
+    def _look(self, now: float) -> int:
+        """The descriptor of the file that is at `path` now, opened anew if that is another one."""
         fd = self._fd
         if fd is not None and not self._is_ours(fd):
             # Closed by the application, as daemons do: the number is not ours to use or to close.
