@@ -60,19 +60,20 @@ _RECORD_NAME = own.PEEKR_RECORD_NAME
 _TENANT_ID = own.PEEKR_TENANT_ID
 _RETENTION_CLASS = own.PEEKR_RETENTION_CLASS
 _JSON_ATTRIBUTES = own.PEEKR_JSON_ATTRIBUTES
-# A span with none of these is a record as it is.
-_SPECIAL = frozenset(
-    (
-        *(key for key, _ in (*_COPIED, *_RENAMED, *_IN_AND_OUT)),
-        _OPERATION,
-        _RECORD_NAME,
-        _TENANT_ID,
-        _RETENTION_CLASS,
-        _JSON_ATTRIBUTES,
-    )
+# Read one by one, and not kept under their own names.
+_TAKEN = (
+    _RECORD_NAME,
+    _TENANT_ID,
+    _RETENTION_CLASS,
+    _INPUT_MESSAGES,
+    _OUTPUT_MESSAGES,
+    _SYSTEM_INSTRUCTIONS,
+    *(key for key, _ in (*_RENAMED, *_IN_AND_OUT)),
+    *_STRUCTURED,
 )
-# Those whose lookup one by one can be spared where a span has none of them.
-_RARE = frozenset(key for key, _ in (*_RENAMED, *_IN_AND_OUT)) | frozenset(_STRUCTURED)
+# What becomes of an attribute: the name under which it is copied, or "" where it is taken. One
+# lookup an attribute, for every look at something else costs more than the work itself.
+_PLAN = {**dict(_COPIED), **dict.fromkeys(_TAKEN, "")}
 
 SYSTEM_COUNT = "system_instructions"
 """Attribute of the record: how many of the leading messages were given apart from the others."""
@@ -99,18 +100,31 @@ def project(
         source = held.copy()
     except AttributeError:
         source = dict(held or {})  # a span that no tracer made
+    if _JSON_ATTRIBUTES in source:
+        _unpack(source, source.pop(_JSON_ATTRIBUTES))
     name = span.name
-    if _SPECIAL.isdisjoint(source):
-        attributes = source
-    else:
-        take = source.pop
-        nested = take(_JSON_ATTRIBUTES, None)
-        if nested:
-            _unpack(source, nested)
+    attributes: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    taken: dict[str, Any] = {}
+    plan = _PLAN.get
+    for key, value in source.items():
+        plain = plan(key, key)
+        if plain is key:
+            rest[key] = value
+        elif plain:
+            attributes[plain] = rest[key] = value
+        else:
+            taken[key] = value
+    if taken:
+        take = taken.pop
         name = take(_RECORD_NAME, None) or name
         tenant_id = take(_TENANT_ID, None) or tenant_id
         retention_class = take(_RETENTION_CLASS, None) or retention_class
-        attributes = _named(source)
+    if _OPERATION in source:
+        _model_call(source, taken, attributes)
+    if taken:
+        _take(taken, attributes)
+    attributes.update(rest)
     status = "ok"
     if span.status.status_code is _ERROR:
         status = "error"
@@ -135,26 +149,19 @@ def project(
     )
 
 
-def _named(source: dict[str, Any]) -> dict[str, Any]:
-    """The attributes under the record's names, with those of the conventions beside them."""
-    attributes = {plain: source[key] for key, plain in _COPIED if key in source}
-    if not _RARE.isdisjoint(source):
-        for key in _STRUCTURED:
-            if key in source:
-                source[key] = _value(source[key])
-        for key, plain in _RENAMED:
-            if key in source:
-                attributes[plain] = source.pop(key)
-        for key, plain in _IN_AND_OUT:
-            if key in source:
-                attributes[plain] = _value(source.pop(key))
-    if _OPERATION in source:
-        _model_call(source, attributes)
-    attributes.update(source)
-    return attributes
+def _take(taken: dict[str, Any], attributes: dict[str, Any]) -> None:
+    """Move what has a plain name in the record, or is JSON text on the span."""
+    for key, plain in _RENAMED:
+        if key in taken:
+            attributes[plain] = taken.pop(key)
+    for key, plain in _IN_AND_OUT:
+        if key in taken:
+            attributes[plain] = _value(taken.pop(key))
+    for key, value in taken.items():
+        attributes[key] = _value(value)
 
 
-def _model_call(source: dict[str, Any], attributes: dict[str, Any]) -> None:
+def _model_call(source: dict[str, Any], taken: dict[str, Any], attributes: dict[str, Any]) -> None:
     """What only model calls have; content moves from the conventions' form into the record's."""
     if "model" not in attributes and _RESPONSE_MODEL in source:
         attributes["model"] = source[_RESPONSE_MODEL]
@@ -172,11 +179,11 @@ def _model_call(source: dict[str, Any], attributes: dict[str, Any]) -> None:
             attributes["time_to_first_token_ms"] = source[_FIRST_CHUNK] * 1000.0
         except TypeError:
             pass
-    raw = source.pop(_INPUT_MESSAGES, None)
-    system = source.pop(_SYSTEM_INSTRUCTIONS, None)
+    raw = taken.pop(_INPUT_MESSAGES, None)
+    system = taken.pop(_SYSTEM_INSTRUCTIONS, None)
     if raw is not None or system is not None:
         _input(raw, system, bare, attributes)
-    raw = source.pop(_OUTPUT_MESSAGES, None)
+    raw = taken.pop(_OUTPUT_MESSAGES, None)
     if raw is not None:
         _output(raw, attributes)
 
