@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from peekr._version import __version__
 from peekr.pipeline.processor import PeekrSpanProcessor
 
-__all__ = ["choose", "is_disabled", "joined", "max_attribute_chars"]
+__all__ = ["adopt", "choose", "is_disabled", "joined", "max_attribute_chars"]
 
 _logger = logging.getLogger("peekr")
 # By identity: wrappers of providers are dataclasses at times, which have no hash.
@@ -67,6 +67,11 @@ def joined(provider: Any) -> PeekrSpanProcessor:
     provider.add_span_processor(processor)
     _remember(provider, processor)
     return processor
+
+
+def adopt(provider: Any, processor: PeekrSpanProcessor) -> None:
+    """Know a processor of Peekr's that a provider was made with."""
+    _remember(provider, processor)
 
 
 def is_disabled(provider: Any) -> bool:
