@@ -85,6 +85,16 @@ class Chain:
         done = [stage.flush(max(0.0, deadline - time.monotonic())) for stage in self._stages]
         return all(done)
 
+    def settle(self, timeout_s: float) -> bool:
+        """Wait for what stages do apart from the spans they pass on; False when time ran out.
+
+        Such a stage has a `settle` of its own; alerts on their way to a webhook are an example.
+        """
+        deadline = time.monotonic() + timeout_s
+        settles = [getattr(stage, "settle", None) for stage in self._stages]
+        done = [settle(max(0.0, deadline - time.monotonic())) for settle in settles if settle]
+        return all(done)
+
     def close(self, timeout_s: float) -> bool:
         """Have every stage pass on what it keeps."""
         deadline = time.monotonic() + timeout_s

@@ -1,0 +1,58 @@
+"""Alerts: rules that look at each trace, and sinks that say what they found.
+
+from peekr.alert import ErrorRate, SlackSink
+
+peekr.instrument(alerts=[ErrorRate(threshold=0.05, sinks=[SlackSink(url)])])
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from peekr.alert.base import BaseAlert, FunctionAlert
+    from peekr.alert.rules import CostSpike, ErrorRate, LatencyP95, ScoreFloor, TokenGrowth
+    from peekr.alert.sinks import DeliveryError, SlackSink, StderrSink, WebhookSink
+
+__all__ = [
+    "BaseAlert",
+    "CostSpike",
+    "DeliveryError",
+    "ErrorRate",
+    "FunctionAlert",
+    "LatencyP95",
+    "ScoreFloor",
+    "SlackSink",
+    "StderrSink",
+    "TokenGrowth",
+    "WebhookSink",
+]
+
+# Where each public name lives; loaded at first use, so that who sets a budget loads no rules.
+_HOMES = {
+    "BaseAlert": "peekr.alert.base",
+    "CostSpike": "peekr.alert.rules",
+    "DeliveryError": "peekr.alert.sinks",
+    "ErrorRate": "peekr.alert.rules",
+    "FunctionAlert": "peekr.alert.base",
+    "LatencyP95": "peekr.alert.rules",
+    "ScoreFloor": "peekr.alert.rules",
+    "SlackSink": "peekr.alert.sinks",
+    "StderrSink": "peekr.alert.sinks",
+    "TokenGrowth": "peekr.alert.rules",
+    "WebhookSink": "peekr.alert.sinks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
