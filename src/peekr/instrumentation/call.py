@@ -26,6 +26,7 @@ from peekr.instrumentation import (
     Usage,
     iterators,
 )
+from peekr.instrumentation.arriving import Arriving
 from peekr.instrumentation.runtime import ACTIVE_KEY, Hook, Runtime, loaded, open_streams
 from peekr.messages import dump
 from peekr.semconv import otel, own
@@ -193,7 +194,7 @@ class Call:
 
     def streaming(self) -> Accumulator:
         """Say that the answer comes in chunks; the span stays open until one of the ends below."""
-        self.arriving = accumulator = self.extractor.accumulator()
+        self.arriving = accumulator = Arriving(self.extractor.accumulator(), self.hook.record)
         open_streams.add(self)
         return accumulator
 

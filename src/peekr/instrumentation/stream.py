@@ -9,6 +9,9 @@ thread or task.
 from __future__ import annotations
 
 import asyncio
+import inspect
+from collections.abc import Iterator
+from functools import lru_cache
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -97,11 +100,46 @@ class _Proxy(_ObjectProxy):
             pass  # half-made or torn down with the interpreter: nothing to end, nobody to tell
 
 
+@lru_cache(maxsize=64)
+def _makes_generators(kind: type) -> bool:
+    return inspect.isgeneratorfunction(cast("Any", kind).__iter__)
+
+
 class StreamProxy(_Proxy):
     """A synchronous stream."""
 
     def __iter__(self) -> Any:
-        return self
+        # As the SDK has it, whose `iter()` of a stream is another generator at times.
+        return self._self_loop() if _makes_generators(cast("type[Any]", type(self.__wrapped__))) else self
+
+    def _self_loop(self) -> Iterator[Any]:
+        """One loop over the chunks; the next one goes on where it was left.
+
+        Leaving it (GeneratorExit, at the yield) ends nothing; it keeps the stream alive, whose own
+        end counts.
+        """
+        step = iter(self.__wrapped__).__next__
+        call, accumulator = self._self_call, self._self_accumulator
+        add, hidden = accumulator.add, call.hidden
+        while True:
+            try:
+                chunk = step()
+            except StopIteration:
+                call.finish(accumulator)
+                return
+            except BaseException as error:
+                call.fail(error, accumulator)
+                raise
+            # As in _self_take, whose way through the proxy costs more than all the rest.
+            try:
+                if call.first_chunk_ns == 0:
+                    call.chunk_arrived()
+                add(chunk)
+                if hidden is not None and hidden(chunk):
+                    continue
+            except Exception:
+                faults.report(f"reading a chunk of {call.hook.record}")
+            yield chunk
 
     def __next__(self) -> Any:
         while True:
@@ -233,30 +271,7 @@ class IterableProxy(StreamProxy):
     """
 
     def __iter__(self) -> Any:
-        # A generator, as the SDK's own iterators are. Leaving it (GeneratorExit, at the yield) ends
-        # nothing; it keeps the stream alive, whose own end counts.
-        step = iter(self.__wrapped__).__next__
-        call, accumulator = self._self_call, self._self_accumulator
-        add, hidden = accumulator.add, call.hidden
-        while True:
-            try:
-                chunk = step()
-            except StopIteration:
-                call.finish(accumulator)
-                return
-            except BaseException as error:
-                call.fail(error, accumulator)
-                raise
-            # As in _self_take, whose way through the proxy costs more than all the rest.
-            try:
-                if call.first_chunk_ns == 0:
-                    call.chunk_arrived()
-                add(chunk)
-                if hidden is not None and hidden(chunk):
-                    continue
-            except Exception:
-                faults.report(f"reading a chunk of {call.hook.record}")
-            yield chunk
+        return self._self_loop()
 
 
 class AsyncIterableProxy(AsyncStreamProxy):
