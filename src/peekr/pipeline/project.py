@@ -41,6 +41,11 @@ _IN_AND_OUT = (
     (own.PEEKR_OUTPUT, "output"),
     (otel.GEN_AI_TOOL_CALL_ARGUMENTS, "input"),
     (otel.GEN_AI_TOOL_CALL_RESULT, "output"),
+    (own.PEEKR_EVIDENCE, "evidence"),
+    (own.PEEKR_EVAL_SCORES, "eval_scores"),
+    (own.PEEKR_EVAL_EXPLANATIONS, "eval_explanations"),
+    (own.PEEKR_EVAL_ERRORS, "eval_errors"),
+    (own.PEEKR_EVAL_HALLUCINATION_DETAILS, "hallucination_details"),
 )
 # JSON text on the span, a JSON value in the record.
 _STRUCTURED = (otel.GEN_AI_TOOL_DEFINITIONS, own.PEEKR_REQUEST_PARAMETERS)
@@ -60,6 +65,7 @@ _RECORD_NAME = own.PEEKR_RECORD_NAME
 _TENANT_ID = own.PEEKR_TENANT_ID
 _RETENTION_CLASS = own.PEEKR_RETENTION_CLASS
 _JSON_ATTRIBUTES = own.PEEKR_JSON_ATTRIBUTES
+_SCORE = "gen_ai.evaluation.result"
 # Read one by one, and not kept under their own names.
 _TAKEN = (
     _RECORD_NAME,
@@ -287,6 +293,8 @@ def _events(events: Sequence[Event], status: str, attributes: dict[str, Any]) ->
     # Of several exceptions the last one is it that ended the span.
     last = next((event for event in reversed(events) if event.name == "exception"), None)
     for event in events:
+        if event.name == _SCORE and ("eval_scores" in attributes or "eval_errors" in attributes):
+            continue
         detail = dict(event.attributes or {})
         if event is last:
             for key in (otel.EXCEPTION_TYPE, otel.EXCEPTION_STACKTRACE):
