@@ -17,6 +17,7 @@ from opentelemetry.util._once import Once
 
 import peekr
 from peekr import faults
+from peekr.pricing import library
 from simulated_providers import SimulatedProviders
 
 
@@ -24,6 +25,8 @@ def pytest_sessionstart() -> None:
     # Said once that the thread has no event loop, Python makes none behind the tests' back, which
     # nobody would close.
     asyncio.set_event_loop(None)
+    # So that the first call's span does not have to wait for it, and each is the same.
+    library.load()
 
 
 class Telemetry:

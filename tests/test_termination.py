@@ -126,17 +126,32 @@ def test_an_exporter_that_was_added_gets_what_waits(tmp_path: Path) -> None:
     assert (tmp_path / "shipped.txt").read_text().split() == names(20)
 
 
-def test_with_jsonl_alone_the_signal_is_left_alone(tmp_path: Path) -> None:
+def test_with_nothing_to_write_the_signal_is_left_alone(tmp_path: Path) -> None:
     made = run(
         tmp_path,
-        "peekr.instrument(console=False); spans(20)\n"
+        "peekr.instrument(console=False, storage=None); spans(20)\n"
         "print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, flush=True)\n"
         "terminate()",
     )
     assert made.returncode == -signal.SIGTERM
     assert made.stdout.split() == ["True"]
+
+
+def test_what_waits_for_the_price_table_is_stored(tmp_path: Path) -> None:
+    made = run(
+        tmp_path,
+        "peekr.instrument(console=False)\n"
+        "tracer = trace.get_tracer('t')\n"
+        "usage = {'gen_ai.provider.name': 'openai', 'gen_ai.request.model': 'gpt-4o',\n"
+        "         'gen_ai.usage.input_tokens': 100, 'gen_ai.usage.output_tokens': 10}\n"
+        "tracer.start_span('chat', attributes=usage).end(); spans(3)\n"
+        "terminate()",
+    )
+    assert made.returncode == -signal.SIGTERM
     lines = (tmp_path / "traces.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line)["name"] for line in lines] == names(20)
+    records = [json.loads(line) for line in lines]
+    assert [record["name"] for record in records] == ["chat", *names(3)]
+    assert records[0]["attributes"]["cost_usd"] == 0.00035
 
 
 HANDLER = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
@@ -191,11 +206,11 @@ def test_uninstrument_leaves_a_later_handler_alone(tmp_path: Path) -> None:
     assert made.returncode == 7
 
 
-def test_instrument_again_with_jsonl_gives_the_signal_back(tmp_path: Path) -> None:
+def test_instrument_again_with_nothing_to_write_gives_the_signal_back(tmp_path: Path) -> None:
     made = run(
         tmp_path,
         SQLITE
-        + "peekr.instrument(console=False)\n"
+        + "peekr.instrument(console=False, storage=None)\n"
         + "print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)\n"
         + "peekr.instrument(console=False, storage='sqlite'); spans(50)\n"
         + "sys.stdout.flush(); terminate()",

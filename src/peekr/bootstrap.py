@@ -16,9 +16,11 @@ from peekr.config import Settings
 from peekr.instrumentation.runtime import open_streams
 from peekr.instrumentation.sdks import leave_all, watch_all
 from peekr.pipeline.chain import Chain
+from peekr.pipeline.enrich import Pricing
 from peekr.pipeline.processor import PeekrSpanProcessor, SpanStage
 from peekr.pipeline.project import project
 from peekr.pipeline.sample import TraceSampler
+from peekr.pricing.book import PriceBook
 from peekr.semconv import own
 from peekr.store import RecordSink
 from peekr.termination import TerminationGuard
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from peekr.instrumentation.call import Call
     from peekr.instrumentation.runtime import Observer
     from peekr.pipeline.chain import Stage
+    from peekr.pipeline.gate import RedactionGate
+    from peekr.pricing.own import PricesGiven
 
 __all__ = ["active_settings", "flush", "instrument", "shutdown", "uninstrument"]
 
@@ -53,6 +57,8 @@ def instrument(
     budget_alert: Any = None,
     tracer_provider: Any = None,
     capture_content: bool = True,
+    only_llm: bool = False,
+    prices: Optional[PricesGiven] = None,
 ) -> None:
     """Trace every call to an LLM SDK from here on.
 
@@ -85,6 +91,11 @@ def instrument(
     Raises:
         ConfigurationError: (a ValueError) a value is none of the choices or out of its range.
         TypeError: an object is of the wrong kind; the message names it.
+        only_llm: True keeps spans of HTTP requests and databases out of `storage`, the console and
+            exporters given to Peekr, unless a model call ran below them.
+        prices: Prices of your own, which come before the table's: US dollars per million tokens
+            by model, `{"my-model": {"input": 2.5, "output": 10}}`, or the JSON file that holds
+            them; else `PEEKR_PRICES` names the file.
     """
     env_tenant_id, env_retention_class = config.from_environment()
     settings = Settings(
@@ -109,6 +120,8 @@ def instrument(
     _install(settings, tracer_provider)
 
 
+        only_llm=only_llm,
+        prices=prices if prices is not None else config.prices_file(),
 def uninstrument() -> None:
     """Undo `instrument()`: put the SDKs' own methods back, flush and close the stores.
 
@@ -236,7 +249,7 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
         processor = provider.joined(chosen)
         # A disabled SDK makes no spans: no file is made either.
         output = _Output(_SILENT if provider.is_disabled(chosen) else settings)
-        pipeline = _pipeline(settings, output, processor)
+        pipeline = _pipeline(settings, book, output, processor)
         installed = _Installation(settings, processor, pipeline, output)
         previous, _current = _current, installed
         processor.defaults = _defaults(settings)
@@ -250,6 +263,7 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
             chosen,
             capture_content=settings.capture_content,
             max_chars=provider.max_attribute_chars(chosen),
+    book = _price_book(settings)
         )
         threads.carry_into_threads()
         watch_all(
@@ -270,7 +284,9 @@ def _guard_termination() -> None:
         installation = _current
         if installation is not None:
             is_deferred = (
-                installation.settings.writes_sqlite is not None
+                # A JSONL file too: a span may wait for the price table.
+                bool(installation.output.sinks)
+                or bool(installation.settings.alerts or installation.settings.evaluators)
                 or bool(installation.output.processors)
                 or any(getattr(p, "exporters", True) for p in outlets.added())
             )
@@ -279,6 +295,7 @@ def _guard_termination() -> None:
 
 outlets.follow(_guard_termination)
 
+            prices=book,
 
 def _detach(processor: PeekrSpanProcessor) -> None:
     processor.pipeline = None
@@ -298,7 +315,17 @@ def _defaults(settings: Settings) -> dict[str, str]:
 _SILENT = Settings(console=False, storage=None)
 
 
-def _pipeline(settings: Settings, output: _Output, processor: PeekrSpanProcessor) -> Chain:
+def _price_book(settings: Settings) -> PriceBook:
+    if settings.prices is None:
+        return PriceBook()
+    from peekr.pricing.own import OwnPrices
+
+    return PriceBook(OwnPrices.of(settings.prices))
+
+
+def _pipeline(
+    settings: Settings, book: PriceBook, output: _Output, processor: PeekrSpanProcessor
+) -> Chain:
     stored: SpanStage = output
     if settings.sample_rate < 1.0:
         stored = TraceSampler(settings.sample_rate, settings.keep_errors, output)
@@ -310,14 +337,46 @@ def _pipeline(settings: Settings, output: _Output, processor: PeekrSpanProcessor
             faults.report("storing a finished span")
         processor.forward(span)
 
-    return Chain(_stages(settings), last)
+    return Chain(_stages(settings, book), last)
 
 
-def _stages(settings: Settings) -> list[Stage]:
+def _gate(
+    settings: Settings, tracer_provider: Any, processor: PeekrSpanProcessor
+) -> Optional[RedactionGate]:
+    if not settings.guardrails:
+        return None
+    from peekr.guard.content import redacting
+
+
+    gate = RedactionGate(SpanRedactor(guards))
+    gate.install(tracer_provider, processor)
+    return gate
+
+
+def _stages(settings: Settings, book: PriceBook) -> list[Stage]:
     """What stands between a span's end and its outputs, in the order that is promised."""
     # Each is imported where it is asked for: what is not costs neither time nor memory.
-    del settings
-    return []
+    stages: list[Stage] = [Pricing(book)]
+    if settings.evaluators:
+        from peekr.pipeline.evaluate import EvaluationStage
+
+        stages.append(
+            EvaluationStage(
+                settings.evaluators,
+                is_async=settings.async_eval,
+                chosen=settings.evaluate_filter,
+                tenant_id=settings.tenant_id,
+                retention_class=settings.retention_class,
+            )
+        )
+    if settings.alerts:
+        from peekr.pipeline.alerting import AlertStage, ArrivalStage
+
+        alerting = AlertStage(settings.alerts)
+        # In front of those that hold spans: a root waits for the spans below it that they hold.
+        stages.insert(0, ArrivalStage(alerting))
+        stages.append(alerting)
+    return stages
 
 
 def _admissions(settings: Settings) -> tuple[Callable[[Call], None], ...]:

@@ -22,6 +22,7 @@ __all__ = [
     "from_environment",
     "is_on",
     "listed",
+    "prices_file",
     "retention_class_of",
 ]
 
@@ -91,6 +92,7 @@ ENVIRONMENT: dict[str, Variable] = {
     "PEEKR_OPENAI_STREAM_USAGE": Variable(
         "true asks streamed OpenAI chats for their token counts, and hides the chunk that has them"
     ),
+    "PEEKR_PRICES": Variable("a JSON file of your own prices, where prices is not given"),
     "PEEKR_RAISE_FAULTS": Variable(
         "1 raises faults of Peekr's own instead of logging them; for its tests"
     ),
@@ -143,6 +145,8 @@ class Settings:
     budget_alert: Any = None
     capture_content: bool = True
 
+    only_llm: bool = False
+    prices: Any = None
     def __post_init__(self) -> None:
         """Check the values against each other and their ranges."""
         if self.storage is not None and self.storage not in STORAGES:
@@ -276,6 +280,11 @@ def arguments_of_launcher(environ: Optional[Mapping[str, str]] = None) -> dict[s
 
 def is_on(name: str, environ: Optional[Mapping[str, str]] = None) -> bool:
     """Whether a variable that switches something on says `true` or `1`."""
+def prices_file(environ: Optional[Mapping[str, str]] = None) -> Optional[str]:
+    """The file of prices that the environment names, if any."""
+    return (os.environ if environ is None else environ).get("PEEKR_PRICES") or None
+
+
     value = (os.environ if environ is None else environ).get(name, "")
     return value.strip().lower() in ("true", "1")
 

@@ -89,7 +89,8 @@ class Request:
 class Usage(NamedTuple):
     """Token counts as the provider reported them; None is "not reported", never zero.
 
-    `input` is the whole input, cached tokens included; `output` includes reasoning.
+    `input` is the whole input, cached tokens included; `output` includes reasoning, and
+    `cache_write` what is kept for an hour.
     """
 
     input: Optional[int] = None
@@ -100,6 +101,7 @@ class Usage(NamedTuple):
     audio_input: Optional[int] = None
     audio_output: Optional[int] = None
     image_input: Optional[int] = None
+    cache_write_1h: Optional[int] = None
 
 
 class Fault(NamedTuple):

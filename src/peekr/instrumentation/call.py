@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import time_ns
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
@@ -29,6 +29,7 @@ from peekr.instrumentation import (
 from peekr.instrumentation.arriving import Arriving
 from peekr.instrumentation.runtime import ACTIVE_KEY, Hook, Runtime, loaded, open_streams
 from peekr.messages import dump
+from peekr.pricing.book import Pending, PriceBook, tier_of
 from peekr.semconv import otel, own
 
 __all__ = ["Call"]
@@ -51,6 +52,9 @@ class Call:
         first_chunk_ns: When the first chunk came, in Unix nanoseconds; 0 before.
         hidden: Chunks for which it is True are not handed to the caller.
         arriving: Tells what of a stream has arrived, to whoever ends the call from outside.
+        cost_usd: What the call cost, for observers; None where no price is known, `PENDING` where
+            the price table is still on its way.
+        kept: What an admission wants to know again when the call ends, under its own key.
     """
 
     __slots__ = (
@@ -62,11 +66,13 @@ class Call:
         "_span",
         "_start_ns",
         "arriving",
+        "cost_usd",
         "extractor",
         "first_chunk_ns",
         "hidden",
         "hook",
         "instance",
+        "kept",
         "kwargs",
         "reading",
         "recording",
@@ -88,6 +94,8 @@ class Call:
         self._runtime = runtime
         self.first_chunk_ns = 0
         self._late: Optional[dict[str, Any]] = None
+        self.cost_usd: Union[float, Pending, None] = None
+        self.kept: Optional[dict[Any, Any]] = None
         # pop() is atomic: whichever of close, exhaustion and collection comes first ends the span.
         self._once = [True]
         self.kwargs = kwargs
@@ -119,6 +127,8 @@ class Call:
             attributes[otel.SERVER_ADDRESS] = address
             if port is not None:
                 attributes[otel.SERVER_PORT] = port
+        if runtime.prices is not None:
+            runtime.prices.begin()
         self._start_ns = time_ns()
         self._span = runtime.tracer.start_span(
             name, kind=_CLIENT, attributes=attributes, start_time=self._start_ns
@@ -345,8 +355,26 @@ class Call:
             for key, count in zip(_USAGE_KEYS, response.usage):
                 if count is not None:
                     content[key] = count
+            if self._runtime.prices is not None:
+                self._price(self._runtime.prices, response.model, response.usage)
         if response.output and self._runtime.capture_content:
             content[otel.GEN_AI_OUTPUT_MESSAGES] = dump(response.output, self._runtime.max_chars)
+
+    def _price(self, prices: PriceBook, answered: Optional[str], usage: Usage) -> None:
+        if usage.input is None and usage.output is None:
+            return
+        request, content = self.request, self._content
+        rates = prices.rates(
+            request.provider or self.hook.provider,
+            request.model,
+            answered,
+            tier_of(content.get(otel.OPENAI_RESPONSE_SERVICE_TIER), request.parameters),
+            self._start_ns,
+        )
+        if rates is None or isinstance(rates, Pending):
+            self.cost_usd = rates
+        else:
+            self.cost_usd = content[own.PEEKR_COST_USD] = rates.cost(*usage)
 
     def _read_late(self) -> None:
         self._read_request(self.extractor.request(self.instance, (), self._late or {}))
@@ -362,6 +390,7 @@ _USAGE_KEYS = (
     own.PEEKR_USAGE_AUDIO_INPUT_TOKENS,
     own.PEEKR_USAGE_AUDIO_OUTPUT_TOKENS,
     own.PEEKR_USAGE_IMAGE_INPUT_TOKENS,
+    own.PEEKR_USAGE_CACHE_WRITE_1H_INPUT_TOKENS,
 )
 assert len(_USAGE_KEYS) == len(Usage._fields)
 

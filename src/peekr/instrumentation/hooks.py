@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from peekr.instrumentation.runtime import Admission, Observer
 
 __all__ = ["SCHEMA_URL", "Instrumentation", "Replacement"]
+    from peekr.pricing.book import PriceBook
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.42.0"
 """The release of the conventions that the spans follow."""
@@ -110,6 +111,7 @@ class Instrumentation:
             tracer, max_chars = before.tracer, max_chars or before.max_chars
         else:
             provider = tracer_provider or otel_trace.get_tracer_provider()
+        prices: Optional[PriceBook] = None,
             tracer = provider.get_tracer(
                 f"peekr.instrumentation.{self.name}", __version__, schema_url=SCHEMA_URL
             )
@@ -121,8 +123,11 @@ class Instrumentation:
             observers = () if before is None else before.observers
         if self._resolve is not None:
             options = self._resolve(before, options)
-        self.runtime = Runtime(tracer, capture_content, max_chars, options, admissions, observers)
+        self.runtime = Runtime(
+            tracer, capture_content, max_chars, options, admissions, observers, prices
+        )
         for patch in self._patches:
+            prices: Say what a call costs; at first nothing does.
             patch.expect()
 
     def leave(self) -> None:
@@ -139,6 +144,8 @@ class _Patch:
         self._owner = owner
         self._hook = hook
         self._expected = False
+        if prices is None and before is not None:
+            prices = before.prices
         self._cls: Any = None
         self._original: Any = None
         self._shim: Any = None

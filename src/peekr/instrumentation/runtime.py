@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from peekr.instrumentation import Fault, Response
     from peekr.instrumentation.call import Call
+    from peekr.pricing.book import PriceBook
 
     Admission = Callable[[Call], None]
     """May refuse a call: what it raises is raised to the caller, and nothing is sent."""
@@ -50,6 +51,7 @@ class Runtime(NamedTuple):
         admissions: Run on the caller's thread before a call is sent, with its span current; the
             first that raises stops the call, whose span ends with that error.
         observers: Run on the thread that ends a call, right before its span ends.
+        prices: Says what a call costs; None where nobody wants to know.
     """
 
     tracer: otel_trace.Tracer
@@ -58,6 +60,7 @@ class Runtime(NamedTuple):
     options: Mapping[str, Any]
     admissions: tuple[Admission, ...] = ()
     observers: tuple[Observer, ...] = ()
+    prices: Optional[PriceBook] = None
 
 
 class Hook(NamedTuple):

@@ -15,13 +15,16 @@ from opentelemetry.sdk.trace import ReadableSpan
 from peekr import faults
 from peekr.encoding import loads
 from peekr.pricing import library
-from peekr.pricing.book import PENDING, Pending, PriceBook, tier_of
+from peekr.pricing.book import Pending, PriceBook, tier_of
 from peekr.semconv import otel, own
 
 __all__ = ["Pricing", "price_of", "with_attributes"]
 
 MAX_HELD = 2_000
 """How many spans wait for the price table at most; a span beyond goes on without a price."""
+
+_PATIENCE_S = 1.0
+_POLL_S = 0.002
 
 _COST = own.PEEKR_COST_USD
 _INPUT = otel.GEN_AI_USAGE_INPUT_TOKENS
@@ -61,23 +64,17 @@ class Pricing:
         self._held: deque[tuple[ReadableSpan, Callable[[ReadableSpan], None]]] = deque()
         # True while anything is kept, or is just being passed on.
         self._holding = False
+        # Reentrant: a signal handler that flushes may come in between.
         self._lock = threading.RLock()
-        self._idle = threading.Event()
-        self._idle.set()
 
     def take(
         self, span: ReadableSpan, resume: Callable[[ReadableSpan], None]
     ) -> Optional[ReadableSpan]:
         """Price a span; None when it has to wait for the table."""
         if not self._holding:
-            attributes = cast("Mapping[str, Any]", span.attributes or {})
-            if _COST in attributes or not _is_priceable(attributes):
-                return span
-            cost = price_of(self._book, attributes, span.start_time or 0)
-            if cost is None:
-                return span
-            if not isinstance(cost, Pending):
-                return with_attributes(span, {_COST: cost})
+            priced = self._priced(span)
+            if priced is not None:
+                return priced
         begins = False
         with self._lock:
             if len(self._held) >= MAX_HELD:
@@ -85,14 +82,28 @@ class Pricing:
             self._held.append((span, resume))
             if not self._holding:
                 self._holding = begins = True
-                self._idle.clear()
         if begins:
             library.when_loaded(self._pass_on)
         return None
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until nothing is kept any more; False when time ran out."""
-        return self._idle.wait(max(0.0, timeout_s))
+        """Wait until nothing is kept any more; False when time ran out.
+
+        Waits for no lock, so a signal handler may call it, whatever it interrupts.
+        """
+        deadline = time.monotonic() + timeout_s
+        settled_at = 0.0
+        while self._holding:
+            now = time.monotonic()
+            if library.is_settled():
+                settled_at = settled_at or now
+                if now - settled_at > _PATIENCE_S:
+                    self._pass_on()  # whoever was to do it waits for what this has interrupted
+                    return True
+            if now >= deadline:
+                return False
+            time.sleep(_POLL_S)
+        return True
 
     def close(self, timeout_s: float) -> bool:
         """Wait likewise; what is left then goes on without a price."""
@@ -106,11 +117,10 @@ class Pricing:
             with self._lock:
                 if not self._held:
                     self._holding = False
-                    self._idle.set()
                     return
                 span, resume = self._held.popleft()
             try:
-                span = self._priced(span)
+                span = self._priced(span) or span
             except Exception:
                 faults.report("pricing a model call")
             try:
@@ -118,14 +128,15 @@ class Pricing:
             except Exception:
                 faults.report("passing on a span that waited for its price")
 
-    def _priced(self, span: ReadableSpan) -> ReadableSpan:
+    def _priced(self, span: ReadableSpan) -> Optional[ReadableSpan]:
+        """The span with its price, as it is where there is none to give; None for not yet."""
         attributes = cast("Mapping[str, Any]", span.attributes or {})
         if _COST in attributes or not _is_priceable(attributes):
             return span
         cost = price_of(self._book, attributes, span.start_time or 0)
-        if cost is None or isinstance(cost, Pending):
-            return span
-        return with_attributes(span, {_COST: cost})
+        if isinstance(cost, Pending):
+            return None
+        return span if cost is None else with_attributes(span, {_COST: cost})
 
     def after_fork(self) -> None:
         """Begin anew in a fork's child; what is kept is the parent's to pass on."""
@@ -190,9 +201,8 @@ def with_attributes(span: ReadableSpan, more: Mapping[str, Any]) -> ReadableSpan
 
 def _is_priceable(attributes: Mapping[str, Any]) -> bool:
     """Whether the span is one model call: an agent's span repeats what its calls have used."""
-    if _INPUT not in attributes and _OUTPUT not in attributes:
-        if _OLD_INPUT not in attributes and _OLD_OUTPUT not in attributes:
-            return False
+    if not any(name in attributes for name in (_INPUT, _OUTPUT, _OLD_INPUT, _OLD_OUTPUT)):
+        return False
     operation = attributes.get(otel.GEN_AI_OPERATION_NAME)
     return operation is None or operation in _CALLS
 

@@ -75,6 +75,7 @@ def test_span_says_who_answered_and_how(telemetry: Telemetry, mode: str):
         "gen_ai.output.messages": '[{"role":"assistant","parts":[{"type":"text","content":"Hello."}'
         '],"finish_reason":"STOP"}]',
         "peekr.record.name": f"gemini.generate_content{'_stream' if stream else ''}",
+        "peekr.cost_usd": 9e-06,
         "server.address": "127.0.0.1",
         "server.port": port,
         **({"gen_ai.request.stream": True} if stream else {}),

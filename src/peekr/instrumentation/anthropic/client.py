@@ -162,6 +162,7 @@ def usage(counts: Any) -> Optional[Usage]:
         read,
         written,
         field(field(counts, "output_tokens_details"), "thinking_tokens"),
+        cache_write_1h=field(get("cache_creation"), "ephemeral_1h_input_tokens") or None,
     )
 
 

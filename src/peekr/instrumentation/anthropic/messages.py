@@ -153,6 +153,7 @@ _PIECES = {
 _COUNTS = (
     "input_tokens",
     "output_tokens",
+    "cache_creation",
     "cache_creation_input_tokens",
     "cache_read_input_tokens",
     "output_tokens_details",

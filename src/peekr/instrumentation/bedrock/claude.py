@@ -81,7 +81,8 @@ def _usage(counts: Any) -> Optional[Usage]:
         return None
     read, written = given.get("cache_read_input_tokens"), given.get("cache_creation_input_tokens")
     sent = whole_input(given.get("input_tokens"), read, written)
-    return Usage(sent, given.get("output_tokens"), read, written)
+    hour = obj(given.get("cache_creation")).get("ephemeral_1h_input_tokens") or None
+    return Usage(sent, given.get("output_tokens"), read, written, cache_write_1h=hour)
 
 
 def _tool(entry: dict[str, Any]) -> dict[str, Any]:

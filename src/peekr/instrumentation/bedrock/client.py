@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Optional
+from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
 from peekr.instrumentation import Fault, Request, Usage
@@ -88,7 +88,16 @@ def converse_usage(counts: Any) -> Optional[Usage]:
     read = given.get("cacheReadInputTokens", given.get("cacheReadInputTokenCount"))
     written = given.get("cacheWriteInputTokens", given.get("cacheWriteInputTokenCount"))
     sent = whole_input(given.get("inputTokens"), read, written)
-    return Usage(sent, given.get("outputTokens"), read, written)
+    return Usage(sent, given.get("outputTokens"), read, written, cache_write_1h=_for_an_hour(given))
+
+
+def _for_an_hour(counts: Mapping[str, Any]) -> Optional[int]:
+    """The tokens written to a cache that keeps them for an hour, which cost more than others."""
+    details: Any = counts.get("cacheDetails")
+    if not isinstance(details, list):
+        return None
+    entries = map(obj, cast("list[Any]", details))
+    return sum(one.get("inputTokens") or 0 for one in entries if one.get("ttl") == "1h") or None
 
 
 def headers_of(answer: Mapping[str, Any]) -> dict[str, Any]:
