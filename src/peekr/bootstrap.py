@@ -87,15 +87,15 @@ def instrument(
         budget_alert: A budget that is checked before each call.
         tracer_provider: Use this provider instead of the global one.
         capture_content: False keeps prompts, outputs and tool arguments out of everything.
-
-    Raises:
-        ConfigurationError: (a ValueError) a value is none of the choices or out of its range.
-        TypeError: an object is of the wrong kind; the message names it.
         only_llm: True keeps spans of HTTP requests and databases out of `storage`, the console and
             exporters given to Peekr, unless a model call ran below them.
         prices: Prices of your own, which come before the table's: US dollars per million tokens
             by model, `{"my-model": {"input": 2.5, "output": 10}}`, or the JSON file that holds
             them; else `PEEKR_PRICES` names the file.
+
+    Raises:
+        ConfigurationError: (a ValueError) a value is none of the choices or out of its range.
+        TypeError: an object is of the wrong kind; the message names it.
     """
     env_tenant_id, env_retention_class = config.from_environment()
     settings = Settings(
@@ -116,12 +116,12 @@ def instrument(
         keep_errors=keep_errors,
         budget_alert=budget_alert,
         capture_content=capture_content,
+        only_llm=only_llm,
+        prices=prices if prices is not None else config.prices_file(),
     )
     _install(settings, tracer_provider)
 
 
-        only_llm=only_llm,
-        prices=prices if prices is not None else config.prices_file(),
 def uninstrument() -> None:
     """Undo `instrument()`: put the SDKs' own methods back, flush and close the stores.
 
@@ -244,6 +244,7 @@ _exit_registered = False
 
 def _install(settings: Settings, tracer_provider: Any) -> None:
     global _current, _exit_registered
+    book = _price_book(settings)
     with _lock:
         chosen = provider.choose(tracer_provider)
         processor = provider.joined(chosen)
@@ -263,7 +264,6 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
             chosen,
             capture_content=settings.capture_content,
             max_chars=provider.max_attribute_chars(chosen),
-    book = _price_book(settings)
         )
         threads.carry_into_threads()
         watch_all(
@@ -272,6 +272,7 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
             max_chars=provider.max_attribute_chars(chosen),
             admissions=_admissions(settings),
             observers=_observers(settings),
+            prices=book,
         )
         if not _exit_registered:
             _exit_registered = True
@@ -295,7 +296,6 @@ def _guard_termination() -> None:
 
 outlets.follow(_guard_termination)
 
-            prices=book,
 
 def _detach(processor: PeekrSpanProcessor) -> None:
     processor.pipeline = None

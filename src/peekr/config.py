@@ -144,9 +144,9 @@ class Settings:
     keep_errors: bool = True
     budget_alert: Any = None
     capture_content: bool = True
-
     only_llm: bool = False
     prices: Any = None
+
     def __post_init__(self) -> None:
         """Check the values against each other and their ranges."""
         if self.storage is not None and self.storage not in STORAGES:
@@ -278,13 +278,13 @@ def arguments_of_launcher(environ: Optional[Mapping[str, str]] = None) -> dict[s
     return given
 
 
-def is_on(name: str, environ: Optional[Mapping[str, str]] = None) -> bool:
-    """Whether a variable that switches something on says `true` or `1`."""
 def prices_file(environ: Optional[Mapping[str, str]] = None) -> Optional[str]:
     """The file of prices that the environment names, if any."""
     return (os.environ if environ is None else environ).get("PEEKR_PRICES") or None
 
 
+def is_on(name: str, environ: Optional[Mapping[str, str]] = None) -> bool:
+    """Whether a variable that switches something on says `true` or `1`."""
     value = (os.environ if environ is None else environ).get(name, "")
     return value.strip().lower() in ("true", "1")
 

@@ -17,9 +17,9 @@ from peekr.instrumentation.runtime import Hook, Runtime, loaded
 
 if TYPE_CHECKING:
     from peekr.instrumentation.runtime import Admission, Observer
+    from peekr.pricing.book import PriceBook
 
 __all__ = ["SCHEMA_URL", "Instrumentation", "Replacement"]
-    from peekr.pricing.book import PriceBook
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.42.0"
 """The release of the conventions that the spans follow."""
@@ -91,6 +91,7 @@ class Instrumentation:
         max_chars: Optional[int] = None,
         admissions: Optional[tuple[Admission, ...]] = None,
         observers: Optional[tuple[Observer, ...]] = None,
+        prices: Optional[PriceBook] = None,
         **options: Any,
     ) -> None:
         """Begin to watch, or go on with other arguments; nothing is put on twice.
@@ -104,6 +105,7 @@ class Instrumentation:
             max_chars: The longest attribute that the provider keeps whole, in characters.
             admissions: May refuse a call; see `Runtime`. At first none.
             observers: Are told of each call's end; see `Runtime`. At first none.
+            prices: Say what a call costs; at first nothing does.
             **options: The SDK's own options.
         """
         before = self.runtime
@@ -111,7 +113,6 @@ class Instrumentation:
             tracer, max_chars = before.tracer, max_chars or before.max_chars
         else:
             provider = tracer_provider or otel_trace.get_tracer_provider()
-        prices: Optional[PriceBook] = None,
             tracer = provider.get_tracer(
                 f"peekr.instrumentation.{self.name}", __version__, schema_url=SCHEMA_URL
             )
@@ -121,13 +122,14 @@ class Instrumentation:
             admissions = () if before is None else before.admissions
         if observers is None:
             observers = () if before is None else before.observers
+        if prices is None and before is not None:
+            prices = before.prices
         if self._resolve is not None:
             options = self._resolve(before, options)
         self.runtime = Runtime(
             tracer, capture_content, max_chars, options, admissions, observers, prices
         )
         for patch in self._patches:
-            prices: Say what a call costs; at first nothing does.
             patch.expect()
 
     def leave(self) -> None:
@@ -144,8 +146,6 @@ class _Patch:
         self._owner = owner
         self._hook = hook
         self._expected = False
-        if prices is None and before is not None:
-            prices = before.prices
         self._cls: Any = None
         self._original: Any = None
         self._shim: Any = None
