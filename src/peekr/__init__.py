@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from peekr.experiments import experiment
     from peekr.exporters import (
         ConsoleExporter,
+        HTTPExporter,
         JSONLExporter,
         SQLiteExporter,
         add_exporter,
@@ -39,6 +40,7 @@ __all__ = [
     "ConsoleExporter",
     "FastAPIMiddleware",
     "GuardrailError",
+    "HTTPExporter",
     "JSONLExporter",
     "PeekrASGIMiddleware",
     "PeekrError",
@@ -74,6 +76,7 @@ _HOMES = {
     "ConsoleExporter": "peekr.exporters",
     "FastAPIMiddleware": "peekr.middleware",
     "GuardrailError": "peekr.errors",
+    "HTTPExporter": "peekr.exporters",
     "JSONLExporter": "peekr.exporters",
     "PeekrASGIMiddleware": "peekr.middleware",
     "PeekrError": "peekr.errors",

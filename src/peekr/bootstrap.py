@@ -412,13 +412,17 @@ def _make_sinks(settings: Settings) -> list[RecordSink]:
 def _make_processors(exporter: Any) -> list[SpanProcessor]:
     if exporter is None:
         return []
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+    from opentelemetry.sdk.trace.export import SpanExporter
 
     from peekr.delivery import DeliveryProcessor
 
-    if isinstance(exporter, SpanExporter) and not getattr(exporter, "is_immediate", False):
-        return [BatchSpanProcessor(exporter)]
-    return [DeliveryProcessor([exporter])]
+    if not isinstance(exporter, SpanExporter) or isinstance(
+        getattr(exporter, "is_immediate", None), bool
+    ):
+        return [DeliveryProcessor([exporter])]  # also Peekr's own, which make their own batches
+    from peekr.batches import BoundedBatchProcessor
+
+    return [BoundedBatchProcessor(exporter)]
 
 
 def _end_open_streams() -> None:

@@ -22,7 +22,7 @@ from peekr.pipeline.project import project
 from peekr.span_view import thawed
 from peekr.store.outage import Outage
 
-__all__ = ["DeliveryProcessor"]
+__all__ = ["DeliveryProcessor", "chars_of", "suppress_on_this_thread"]
 
 MAX_QUEUED = 10_000
 """Spans that wait for one exporter."""
@@ -110,7 +110,7 @@ class DeliveryProcessor(SpanProcessor):
         if queued:
             # One lock for all queues, so that all have the same order. Reentrant: a collection in
             # here may end another span.
-            chars = _chars(span)
+            chars = chars_of(span)
             with self._lock:
                 self._number += 1
                 for place, delivery in enumerate(queued):
@@ -243,8 +243,7 @@ class _Delivery:
             self._tickets.append(None)
 
     def _run(self, tickets: list[None], entries: queue.SimpleQueue[Union[_Entry, _Mark]]) -> None:
-        _exporting.now = True
-        otel_context.attach(_SUPPRESSED)
+        suppress_on_this_thread()
         try:
             while True:
                 batch, mark = self._next(entries)
@@ -337,7 +336,8 @@ class _Immediate:
         """Keep nothing: the exporter sees to forks itself."""
 
 
-def _chars(span: ReadableSpan) -> int:
+def chars_of(span: ReadableSpan) -> int:
+    """How much memory a span takes, about, in characters."""
     values = (span.attributes or {}).values()
     return _SPAN_CHARS + sum(len(value) for value in values if type(value) is str)
 
@@ -371,6 +371,12 @@ def _report(name: str) -> None:
         )
     except Exception:
         pass  # a broken handler of the application must not matter
+
+
+def suppress_on_this_thread() -> None:
+    """Keep what this thread does from being traced and exported, from here to its end."""
+    _exporting.now = True
+    otel_context.attach(_SUPPRESSED)
 
 
 def _after_in_child() -> None:

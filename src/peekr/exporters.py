@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Union, runtime_checkable
+from functools import partial
+from typing import Any, Optional, Protocol, Union, runtime_checkable
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from peekr import outlets
-from peekr.delivery import DeliveryProcessor
+from peekr.cloud import CloudClient, seconds
+from peekr.delivery import DeliveryProcessor, suppress_on_this_thread
+from peekr.errors import ConfigurationError
 from peekr.pipeline.project import project
 from peekr.record import SpanRecord
 from peekr.span_view import Span
@@ -20,6 +23,7 @@ from peekr.store import RecordSink
 __all__ = [
     "ConsoleExporter",
     "Exporter",
+    "HTTPExporter",
     "JSONLExporter",
     "SQLiteExporter",
     "add_exporter",
@@ -205,6 +209,129 @@ class ConsoleExporter(_SinkExporter):
         from peekr.store.console import ConsoleSink
 
         super().__init__(ConsoleSink())
+
+
+class HTTPExporter(_SinkExporter):
+    """Sends each span's record to Peekr Cloud, or to whatever else takes `POST /v1/spans`.
+
+    Spans are sent in batches on a thread of its own. Network errors, 408, 425, 429 and 5xx are
+    tried again with growing, jittered pauses, or as `Retry-After` says; 413 halves the batch; after
+    401 or 403 nothing more is sent. What waits is bounded; what finds no room, what the endpoint
+    will never take, and what is left at the end is counted and said through the logger
+    `peekr.store`. With a spool directory it is kept on disk instead and sent by the next process
+    that uses the directory.
+
+    TLS certificates are verified, and proxies taken from the environment. The API key is in no
+    log line, no representation and no file.
+
+    Attributes:
+        endpoint: The address, without a slash at its end.
+        client: Asks the same endpoint other things in the name of the same key.
+        spool_directory: The spool directory, None where there is none.
+    """
+
+    # It is handed spans on a thread of Peekr's, and makes its own batches of them.
+    is_immediate = False
+
+    def __init__(
+        self,
+        endpoint: Optional[str] = None,
+        api_key: Optional[str] = None,
+        *,
+        batch_size: int = 100,
+        flush_interval_seconds: float = 5.0,
+        timeout_seconds: float = 10.0,
+        max_queued_spans: int = 10_000,
+        max_queued_bytes: int = 32 * 1024 * 1024,
+        spool_directory: Optional[Union[str, os.PathLike[str]]] = None,
+        max_spool_bytes: int = 256 * 1024 * 1024,
+        compression: Optional[str] = "gzip",
+        certificate_file: Optional[Union[str, os.PathLike[str]]] = None,
+    ) -> None:
+        """Check the arguments; connects to nothing, unless the spool has something to send.
+
+        Args:
+            endpoint: `https://host`, else `PEEKR_ENDPOINT`; `/v1/spans` is added.
+            api_key: The key, else `PEEKR_API_KEY`.
+            batch_size: The most spans of one request.
+            flush_interval_seconds: How long a span waits for others at most.
+            timeout_seconds: How long to wait for a connection, and again for the answer.
+            max_queued_spans: The most spans that wait in memory.
+            max_queued_bytes: The most bytes of JSON in them.
+            spool_directory: Where spans are kept that cannot be sent. Processes may share it; each
+                endpoint needs its own.
+            max_spool_bytes: The most bytes in it.
+            compression: `"gzip"`, or None.
+            certificate_file: The authorities to trust, PEM, instead of the usual ones.
+
+        Raises:
+            ConfigurationError: (a ValueError) endpoint or key are missing, or a value is unusable.
+            TypeError: a value is of the wrong kind.
+        """
+        from peekr.store.http import HttpSink
+        from peekr.store.spool import Spool
+
+        for argument, number in (
+            ("batch_size", batch_size),
+            ("max_queued_spans", max_queued_spans),
+            ("max_queued_bytes", max_queued_bytes),
+            ("max_spool_bytes", max_spool_bytes),
+        ):
+            _check_count(argument, number)
+        if compression not in (None, "gzip"):
+            raise ConfigurationError(f"compression={compression!r} is neither 'gzip' nor None")
+        interval_s = seconds("flush_interval_seconds", flush_interval_seconds)
+        self.client = CloudClient(
+            endpoint, api_key, timeout_s=timeout_seconds, certificate_file=certificate_file
+        )
+        self.endpoint = self.client.endpoint
+        spool = None if spool_directory is None else Spool(spool_directory, max_spool_bytes)
+        self.spool_directory = None if spool is None else spool.folder
+        self._http = HttpSink(
+            partial(self.client.post, "/v1/spans"),
+            self.endpoint,
+            batch_size=batch_size,
+            flush_interval_s=interval_s,
+            max_queued=max_queued_spans,
+            max_queued_bytes=max_queued_bytes,
+            spool=spool,
+            compress=compression is not None,
+            on_thread=suppress_on_this_thread,
+        )
+        super().__init__(self._http)
+
+    @property
+    def sent(self) -> int:
+        """How many spans the endpoint has taken from this process."""
+        return self._http.sent
+
+    @property
+    def waiting(self) -> int:
+        """How many spans wait in memory to be sent."""
+        return self._http.waiting
+
+    @property
+    def lost(self) -> int:
+        """How many spans could neither be delivered nor kept, in this process."""
+        return self._http.lost
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the endpoint has refused the key."""
+        return self._http.is_stopped
+
+    def __repr__(self) -> str:
+        spool = (
+            "" if self.spool_directory is None else f", spool_directory={self.spool_directory!r}"
+        )
+        return f"HTTPExporter({self.endpoint!r}{spool})"
+
+
+def _check_count(argument: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{argument}={value!r} is not a whole number")
+    if value < 1:
+        raise ConfigurationError(f"{argument}={value!r} is not above 0")
 
 
 def _record(span: Union[ReadableSpan, SpanRecord, Span]) -> SpanRecord:

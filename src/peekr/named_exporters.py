@@ -7,7 +7,6 @@ same process they get what Peekr's own outputs get instead, span by span, and a 
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -48,7 +47,7 @@ def http_exporter() -> Any:
     Raises:
         ConfigurationError: one of the two is missing or cannot be used.
     """
-    return importlib.import_module("peekr.http_exporter").HTTPExporter()
+    return exporters.HTTPExporter()
 
 
 def join() -> None:

@@ -262,7 +262,6 @@ def test_an_exporter_that_nobody_knows_leaves_the_records(ask: Callable[..., Don
 
 
 def test_a_cloud_exporter_without_its_variables_is_one_line(ask: Callable[..., Done]) -> None:
-    pytest.importorskip("peekr.http_exporter")
     done = ask(OTEL_TRACES_EXPORTER="peekr_http")
     assert done.names == ["openai.chat"]
     (line,) = done.err.splitlines()

@@ -1,0 +1,456 @@
+"""Sends records to an HTTP endpoint: batches, bounds, back-off, and a spool for what is left."""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import gzip
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from typing import Callable, Optional
+
+from peekr.encoding import dumps
+from peekr.http_client import Answer
+from peekr.record import SpanRecord
+from peekr.store.backoff import Backoff
+from peekr.store.outage import Outage
+from peekr.store.spool import Spool, SpooledBatch
+
+__all__ = ["HttpSink"]
+
+_MAX_BODY_BYTES = 4 * 1024 * 1024
+_EXIT_TIMEOUT_S = 5.0
+_GZIP_FROM_BYTES = 1024
+_UNSUPPORTED_ENCODING = 415
+_TOO_LARGE = 413
+
+_logger = logging.getLogger("peekr.store")
+
+Post = Callable[[bytes, "dict[str, str]"], Answer]
+"""Sends a body with these headers; never raises."""
+
+
+class _Batch:
+    """Records on their way, from memory or from the spool.
+
+    Attributes:
+        spooled: Where they stand on disk; None where they came from memory.
+        saved: The path of a copy that was put on disk while they were being sent.
+    """
+
+    def __init__(self, lines: list[bytes], spooled: Optional[SpooledBatch] = None) -> None:
+        self.lines = lines
+        self.bytes = sum(map(len, lines))
+        self.spooled = spooled
+        self.saved: Optional[str] = None
+
+
+class HttpSink:
+    """Takes records on any thread, and sends them on one of its own.
+
+    What waits is bounded in records and in bytes. While the endpoint does not answer or asks to
+    wait, what waits is tried again after growing pauses; with a spool it goes to disk, and leaves
+    room. An endpoint that refuses the key is not asked again. Nothing here raises.
+
+    Attributes:
+        sent: How many records the endpoint has taken from this process.
+        spool: The spool, None where there is none.
+    """
+
+    def __init__(
+        self,
+        post: Post,
+        name: str,
+        *,
+        batch_size: int = 100,
+        flush_interval_s: float = 5.0,
+        max_queued: int = 10_000,
+        max_queued_bytes: int = 32 * 1024 * 1024,
+        spool: Optional[Spool] = None,
+        compress: bool = True,
+        on_thread: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin; a spool that has something in it is sent from at once.
+
+        Args:
+            post: Sends one body.
+            name: The endpoint, as it is named in messages.
+            batch_size: The most records of one request.
+            flush_interval_s: How long a record waits for others at most, in seconds.
+            max_queued: The most records that wait in memory.
+            max_queued_bytes: The most bytes in them.
+            spool: Where batches go that cannot be sent.
+            compress: Send bodies in gzip.
+            on_thread: Called first on the thread that sends.
+        """
+        self.sent = 0
+        self.spool = spool
+        self._post = post
+        self._name = name
+        self._batch_size = batch_size
+        self._interval_s = flush_interval_s
+        self._max_queued = max_queued
+        self._max_queued_bytes = max_queued_bytes
+        self._max_body_bytes = _MAX_BODY_BYTES
+        self._compress = compress
+        self._on_thread = on_thread
+        self._outage = Outage(name)
+        self._closed = False
+        self._stopped = False
+        self._said: set[str] = set()
+        self._reset()
+        _instances.add(self)
+        if spool is not None:
+            if spool.problem:
+                self._say("spool", "cannot keep traces in %s: %s", spool.folder, spool.problem)
+            if not spool.is_empty:
+                self._start()
+
+    def _reset(self) -> None:
+        self._changed = threading.Condition(threading.RLock())
+        self._queue: deque[bytes] = deque()
+        self._again: deque[_Batch] = deque()
+        self._sending: Optional[_Batch] = None
+        self._waiting = 0  # records in memory, those that are being sent included
+        self._waiting_bytes = 0
+        self._oldest = 0.0
+        self._taken = self._settled = self._flush_to = 0
+        self._backoff = Backoff()
+        self._runs = False
+        self._spool_is_next = True
+
+    @property
+    def waiting(self) -> int:
+        """How many records wait in memory."""
+        return self._waiting
+
+    @property
+    def lost(self) -> int:
+        """How many records could not be delivered and are not on disk, in this process."""
+        return self._outage.lost
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the endpoint has refused the key."""
+        return self._stopped
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the latest request failed in a way that may pass."""
+        return self._backoff.failures > 0
+
+    def write(self, record: SpanRecord) -> None:
+        """Take one record; costs its serialisation, never waits for the network."""
+        line = dumps(record.to_dict())
+        with self._changed:
+            if self._closed or (self._stopped and self.spool is None):
+                self._outage.lose(1)
+                return
+            if (
+                self._waiting >= self._max_queued
+                or self._waiting_bytes + len(line) > self._max_queued_bytes
+            ):
+                self._outage.begin(f"{self._waiting} spans are waiting already", lost=1)
+                return
+            if not self._queue:
+                self._oldest = time.monotonic()
+            self._queue.append(line)
+            self._taken += 1
+            self._waiting += 1
+            self._waiting_bytes += len(line)
+            if not self._runs:
+                self._start()
+            elif len(self._queue) in (1, self._batch_size):
+                self._changed.notify_all()
+
+    def flush(self, timeout_s: float = 30.0) -> bool:
+        """Wait until all that was written before is delivered, or on disk.
+
+        What is not delivered when time runs out goes to the spool. An endpoint that has been
+        failing is tried once more, and not waited for.
+
+        Returns:
+            False when time ran out or something was lost.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            lost, target = self._outage.lost, self._taken
+            failures = self._backoff.failures
+            self._flush_to = max(self._flush_to, target)
+            self._backoff.hurry()
+            if self._settled < target and not self._runs:
+                self._start()
+            self._changed.notify_all()
+            while self._settled < target:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._runs or 0 < failures < self._backoff.failures:
+                    break
+                self._changed.wait(left)
+            if self._settled < target and self.spool is not None:
+                self._save(self.spool)
+            elif self._settled < target and _exiting:
+                self._give_up()
+            return self._settled >= target and self._outage.lost == lost
+
+    def close(self, timeout_s: float = 30.0) -> bool:
+        """Flush and end; what is left without a spool is counted as lost, and said."""
+        deadline = time.monotonic() + timeout_s
+        done = self.flush(timeout_s)
+        with self._changed:
+            if not self._closed:
+                self._closed = True
+                self._give_up()
+            self._changed.notify_all()
+            while self._runs and deadline > time.monotonic():
+                self._changed.wait(deadline - time.monotonic())
+        return done
+
+    def _give_up(self) -> None:
+        """Count what waits in memory as lost, and say so."""
+        batch = self._sending
+        if batch is not None and batch.spooled is None and batch.saved is None:
+            self._outage.lose(len(batch.lines))
+        while self._again or self._queue:
+            given_up = self._again.popleft() if self._again else self._from_queue()
+            self._outage.lose(len(given_up.lines))
+            self._settled += len(given_up.lines)
+            self._forget(given_up)
+        self._outage.summarise()
+
+    def after_fork(self) -> None:
+        """In a fork's child: what waits is the parent's, and so is the thread."""
+        self._reset()
+
+    # -- on the thread that sends ------------------------------------------------------------------
+
+    def _start(self) -> None:
+        try:
+            # Not threading.Thread: it would carry the session that is current here along.
+            _thread.start_new_thread(self._run, (self._changed,))
+            self._runs = True
+        except RuntimeError:
+            pass  # too late in the life of the interpreter, or too many threads
+
+    def _run(self, changed: threading.Condition) -> None:
+        self._on_thread()
+        while True:
+            with changed:
+                if changed is not self._changed:
+                    return
+                batch = self._next()
+                while batch is None:
+                    if self._closed:
+                        self._runs = False
+                        changed.notify_all()
+                        return
+                    changed.wait(self._pause_s())
+                    batch = self._next()
+                self._sending = batch
+            answer = self._send(batch)
+            with changed:
+                self._sending = None
+                self._settle(batch, answer)
+                changed.notify_all()
+
+    def _next(self) -> Optional[_Batch]:
+        """The batch to send now; moves to the spool what cannot be sent now."""
+        now = time.monotonic()
+        if self._closed:
+            return None
+        if self._stopped or now < self._backoff.until:
+            while self.spool is not None and self._is_due(now):
+                self._shelve(self._from_queue())
+                self._changed.notify_all()
+            return None
+        if self._again:
+            return self._again.popleft()
+        is_due = self._is_due(now)
+        if self.spool is not None and (self._spool_is_next or not is_due):
+            found = self.spool.take()
+            if found is not None:
+                self._spool_is_next = False
+                return _Batch(found.lines, found)
+        self._spool_is_next = True
+        return self._from_queue() if is_due else None
+
+    def _is_due(self, now: float) -> bool:
+        if not self._queue:
+            return False
+        return (
+            len(self._queue) >= self._batch_size
+            or now - self._oldest >= self._interval_s
+            or self._flush_to > self._settled
+        )
+
+    def _pause_s(self) -> Optional[float]:
+        """How long there is nothing to do, None for until something comes."""
+        now = time.monotonic()
+        until: list[float] = []
+        if self._queue and (self.spool is not None or not self._stopped):
+            until.append(self._oldest + self._interval_s)
+        has_older = bool(self._again) or (self.spool is not None and not self.spool.is_empty)
+        if not self._stopped and self._backoff.until > now and (has_older or self._queue):
+            blocked = self.spool is None
+            until = [self._backoff.until] if blocked else [*until, self._backoff.until]
+        return max(0.001, min(until) - now) if until else None
+
+    def _from_queue(self) -> _Batch:
+        lines: list[bytes] = []
+        size = 0
+        while self._queue and len(lines) < self._batch_size:
+            if lines and size + len(self._queue[0]) > self._max_body_bytes:
+                break
+            lines.append(self._queue.popleft())
+            size += len(lines[-1])
+        # Those that stay are younger; by how much is not known.
+        return _Batch(lines)
+
+    def _send(self, batch: _Batch) -> Answer:
+        body = b'{"spans":[' + b",".join(batch.lines) + b"]}"
+        if self._compress and len(body) >= _GZIP_FROM_BYTES:
+            packed = gzip.compress(body, 6)
+            answer = self._post(packed, {"Content-Encoding": "gzip"})
+            if answer.status != _UNSUPPORTED_ENCODING:
+                return answer
+            self._compress = False
+        return self._post(body, {})
+
+    def _settle(self, batch: _Batch, answer: Answer) -> None:
+        if answer.is_success:
+            self._backoff.succeeded()
+            self.sent += len(batch.lines)
+            self._let_go(batch)
+            self._outage.end()
+        elif answer.is_refused:
+            self._stopped = True
+            kept = self.spool is not None and not self.spool.problem
+            self._say(
+                "refused",
+                "%s refuses the API key (%s): nothing more is sent from this process; %s",
+                self._name,
+                answer.reason,
+                f"spans are kept in {self.spool.folder}"
+                if self.spool and kept
+                else "spans are lost, except for what is stored locally",
+            )
+            self._keep(batch)
+            while self._again or self._queue:
+                self._keep(self._again.popleft() if self._again else self._from_queue())
+        elif answer.status == _TOO_LARGE and len(batch.lines) > 1:
+            self._split(batch)
+        elif answer.is_retryable:
+            self._backoff.failed(answer.retry_after_s)
+            self._outage.begin(answer.reason)
+            self._keep(batch)
+        else:
+            self._reject(batch, answer)
+
+    def _keep(self, batch: _Batch) -> None:
+        """Put a batch where it waits for the next attempt."""
+        if batch.spooled is not None and self.spool is not None:
+            self.spool.give_back(batch.spooled)
+        elif self.spool is not None:
+            self._shelve(batch)
+        elif self._stopped:
+            self._outage.lose(len(batch.lines))
+            self._let_go(batch)
+        else:
+            self._again.appendleft(batch)
+
+    def _shelve(self, batch: _Batch) -> None:
+        """Write a batch of the memory to the spool."""
+        assert self.spool is not None
+        if batch.saved is None:
+            if self.spool.keep(batch.lines) is None:
+                reason = f"the spool {self.spool.folder}: {self.spool.problem}"
+                self._outage.begin(reason, lost=len(batch.lines))
+            self._settled += len(batch.lines)
+        self._forget(batch)
+
+    def _save(self, spool: Spool) -> None:
+        """Write all that waits to the spool, what is being sent too: the process may end."""
+        while self._again or self._queue:
+            self._shelve(self._again.popleft() if self._again else self._from_queue())
+        batch = self._sending
+        if batch is not None and batch.spooled is None and batch.saved is None:
+            batch.saved = spool.keep(batch.lines)
+            if batch.saved is not None:
+                self._settled += len(batch.lines)
+
+    def _split(self, batch: _Batch) -> None:
+        self._max_body_bytes = max(1, min(self._max_body_bytes, batch.bytes // 2))
+        middle = len(batch.lines) // 2
+        halves = [_Batch(batch.lines[:middle]), _Batch(batch.lines[middle:])]
+        if batch.spooled is None or self.spool is None:
+            if batch.saved is not None and self.spool is not None:
+                self.spool.discard(batch.saved)
+                self._settled -= len(batch.lines)
+            self._again.extendleft(reversed(halves))
+        elif all(self.spool.keep(half.lines) is not None for half in halves):
+            self.spool.done(batch.spooled)
+        else:
+            self._reject(batch, Answer(_TOO_LARGE, self.spool.problem))
+
+    def _reject(self, batch: _Batch, answer: Answer) -> None:
+        """Let go of what the endpoint will never take; a spool keeps it for people to look at."""
+        count = len(batch.lines)
+        path = None if self.spool is None else self.spool.keep(batch.lines, rejected=True)
+        self._say(
+            f"rejected {answer.status}",
+            "%s does not take %s: %s; %s. This is said once for each kind of answer",
+            self._name,
+            "1 span" if count == 1 else f"{count} spans",
+            answer.reason,
+            "they are lost" if path is None else f"they are kept in {os.path.dirname(path)}",
+        )
+        if path is None:
+            self._outage.lose(count)
+        self._let_go(batch)
+
+    def _let_go(self, batch: _Batch) -> None:
+        """Count a batch as settled, and take it from the disk if it is there."""
+        if self.spool is not None and batch.spooled is not None:
+            self.spool.done(batch.spooled)
+            return
+        if self.spool is not None and batch.saved is not None:
+            self.spool.discard(batch.saved)
+        else:
+            self._settled += len(batch.lines)
+        self._forget(batch)
+
+    def _forget(self, batch: _Batch) -> None:
+        self._waiting -= len(batch.lines)
+        self._waiting_bytes -= batch.bytes
+
+    def _say(self, kind: str, message: str, *arguments: object) -> None:
+        if kind in self._said:
+            return
+        self._said.add(kind)
+        try:
+            _logger.warning(message, *arguments)
+        except Exception:
+            pass  # a broken handler of the application must not matter
+
+
+def _reset_all() -> None:
+    for sink in list(_instances):
+        sink.after_fork()
+
+
+def _at_exit() -> None:
+    """Give what waits a last chance; what has had its chance already is counted, and said."""
+    global _exiting
+    _exiting = True
+    for sink in list(_instances):
+        sink.flush(0.0 if sink.is_failing else _EXIT_TIMEOUT_S)
+
+
+_exiting = False
+_instances: weakref.WeakSet[HttpSink] = weakref.WeakSet()
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all)
