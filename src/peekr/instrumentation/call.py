@@ -26,7 +26,6 @@ from peekr.instrumentation import (
     Usage,
     iterators,
 )
-from peekr.instrumentation.arriving import Arriving
 from peekr.instrumentation.runtime import ACTIVE_KEY, Hook, Runtime, loaded, open_streams
 from peekr.messages import dump
 from peekr.pricing.book import Pending, PriceBook, tier_of
@@ -204,7 +203,7 @@ class Call:
 
     def streaming(self) -> Accumulator:
         """Say that the answer comes in chunks; the span stays open until one of the ends below."""
-        self.arriving = accumulator = Arriving(self.extractor.accumulator(), self.hook.record)
+        self.arriving = accumulator = self.extractor.accumulator()
         open_streams.add(self)
         return accumulator
 

@@ -48,7 +48,9 @@ def deliver(call: Call, result: Any) -> Any:
     """Hand a result to the caller: as it is when it is whole, behind a proxy when it streams."""
     if call.request.stream:
         kind = cast("type[Any]", type(result))
-        if hasattr(kind, "__anext__"):
+        # Another library's wrapper may have both: then it is what the method gives.
+        is_sync = not call.hook.is_async and hasattr(kind, "__next__")
+        if not is_sync and hasattr(kind, "__anext__"):
             return AsyncStreamProxy(result, call)
         if kind is GeneratorType:
             return GeneratorProxy(result, call)
@@ -71,7 +73,7 @@ class _Proxy(_ObjectProxy):
         """Look at a chunk; False when the caller must not see it. Runs once a chunk."""
         call = self._self_call
         try:
-            if call.first_chunk_ns == 0:
+            if call.first_chunk_ns == 0 or call.chunk_times_ns is not None:
                 call.chunk_arrived()
             self._self_accumulator.add(chunk)
             return call.hidden is None or not call.hidden(chunk)
@@ -110,7 +112,11 @@ class StreamProxy(_Proxy):
 
     def __iter__(self) -> Any:
         # As the SDK has it, whose `iter()` of a stream is another generator at times.
-        return self._self_loop() if _makes_generators(cast("type[Any]", type(self.__wrapped__))) else self
+        return (
+            self._self_loop()
+            if _makes_generators(cast("type[Any]", type(self.__wrapped__)))
+            else self
+        )
 
     def _self_loop(self) -> Iterator[Any]:
         """One loop over the chunks; the next one goes on where it was left.
@@ -120,7 +126,7 @@ class StreamProxy(_Proxy):
         """
         step = iter(self.__wrapped__).__next__
         call, accumulator = self._self_call, self._self_accumulator
-        add, hidden = accumulator.add, call.hidden
+        add, hidden, timed = accumulator.add, call.hidden, call.chunk_times_ns is not None
         while True:
             try:
                 chunk = step()
@@ -132,7 +138,7 @@ class StreamProxy(_Proxy):
                 raise
             # As in _self_take, whose way through the proxy costs more than all the rest.
             try:
-                if call.first_chunk_ns == 0:
+                if timed or call.first_chunk_ns == 0:
                     call.chunk_arrived()
                 add(chunk)
                 if hidden is not None and hidden(chunk):

@@ -31,6 +31,27 @@ class ChatStream:
 
     def add(self, chunk: Any) -> None:
         """Take a `ChatCompletionChunk`, a `Completion`, or the JSON of one."""
+        try:
+            # Nearly every chunk is one piece of one choice's text, and there are many.
+            held = chunk.__dict__
+            (entry,) = held["choices"]
+            of_entry = entry.__dict__
+            delta = of_entry["delta"]
+            if (
+                len(delta.__pydantic_fields_set__) == 1
+                and of_entry["finish_reason"] is None
+                and held["usage"] is None
+                and not delta.__pydantic_extra__
+            ):
+                piece = delta.__dict__["content"]
+                if piece:
+                    self._choices[of_entry["index"]].text.append(piece)
+                    return
+        except (AttributeError, KeyError, TypeError, ValueError):
+            pass  # none of those
+        self._add(chunk)
+
+    def _add(self, chunk: Any) -> None:
         of_chunk = fields(chunk)
         counts = of_chunk.get("usage")
         if counts is not None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
+from opentelemetry import context as otel_context
+
 from peekr import config
 from peekr.instrumentation.hooks import Instrumentation
-from peekr.instrumentation.runtime import Hook, Runtime
+from peekr.instrumentation.runtime import ACTIVE_KEY, Hook, Runtime
 
 __all__ = ["INSTRUMENTATIONS", "OPENAI"]
 
+_PROVIDER = "openai"
 _HERE = "peekr.instrumentation.openai"
 _CLIENT = "openai._base_client"
 _CHAT = "openai.resources.chat.completions.completions"
@@ -41,7 +44,7 @@ def _hooks() -> tuple[Hook, ...]:
             module,
             f"{prefix}{cls}.{method}",
             record,
-            "openai",
+            _PROVIDER,
             operation,
             extractor,
             is_async,
@@ -65,7 +68,7 @@ def _hooks() -> tuple[Hook, ...]:
                 _CLIENT,
                 f"{cls}.request",
                 record,
-                "openai",
+                _PROVIDER,
                 operation,
                 extractor,
                 is_async,
@@ -83,6 +86,8 @@ def _by_path(
 ) -> Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Optional[Hook]]:
     def choose(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Optional[Hook]:
         del instance
+        if otel_context.get_current().get(ACTIVE_KEY) == _PROVIDER:
+            return None  # what was hooked above it is watching
         options = _request_options(args, kwargs)
         if getattr(options, "method", None) != "post":
             return None
