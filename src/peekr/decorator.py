@@ -13,7 +13,7 @@ from opentelemetry.trace import INVALID_SPAN
 
 from peekr import faults, tracing
 from peekr.generators import wrap_async_generator, wrap_generator
-from peekr.messages import dump
+from peekr.messages import dump, head
 from peekr.semconv import own
 from peekr.span_view import Span
 from peekr.spans import close, leave, open_span
@@ -325,6 +325,6 @@ class _Run:
         if self._texts:
             text = "".join(self._texts)
             missing = max(0, self._chars - MAX_CHARS)
-            return f"{text[:MAX_CHARS]}…[{missing} characters cut]" if missing else text
+            return f"{head(text, MAX_CHARS)}…[{missing} characters cut]" if missing else text
         missing = self._count - len(self._items)
         return [*self._items, f"…[{missing} items cut]"] if missing else self._items

@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Optional, cast
+from typing import Any, Callable, Optional, cast
 from urllib.parse import unquote_to_bytes
 
 from peekr.encoding import dumps, loads
@@ -24,12 +24,14 @@ from peekr.encoding import dumps, loads
 __all__ = [
     "Message",
     "Part",
+    "before_cut",
     "binary",
     "cut",
     "data_url",
     "dump",
     "file",
     "from_record",
+    "head",
     "media",
     "message",
     "reasoning",
@@ -162,6 +164,19 @@ def _media_part(part: Part, mime_type: Optional[str], extra: dict[str, Any]) -> 
 
 # -- the size limit -------------------------------------------------------------------------------
 
+before_cut: Optional[Callable[[Any], Any]] = None
+"""Redacts a value that is to be cut: the half of a secret is not known for one any more."""
+
+
+def head(content: str, chars: int) -> str:
+    """The first characters of a text, redacted before the cut where anything is."""
+    if before_cut is None:
+        return content[:chars]
+    return before_cut(content[: chars + _LONGEST_SECRET])[:chars]
+
+
+_LONGEST_SECRET = 8_192
+
 
 def dump(value: Any, max_chars: Optional[int] = None) -> str:
     """Serialise messages (or any JSON value) for a span attribute; never raises.
@@ -174,7 +189,8 @@ def dump(value: Any, max_chars: Optional[int] = None) -> str:
     made = dumps(value).decode("utf-8")
     if max_chars is None or len(made) <= max_chars:
         return made
-    return cut(loads(made), max_chars)
+    parsed = loads(made)
+    return cut(parsed if before_cut is None else before_cut(parsed), max_chars)
 
 
 def cut(value: Any, max_chars: int) -> str:

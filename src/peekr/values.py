@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Callable, Optional, cast
 
+from peekr.messages import head
+
 __all__ = ["MAX_CHARS", "MAX_DEPTH", "MAX_ITEMS", "MAX_NODES", "jsonable"]
 
 MAX_CHARS = 262_144
@@ -100,7 +102,7 @@ class _Walk:
     def _cut(self, value: str) -> str:
         kept = max(0, len(value) + self.chars)
         self.chars = 0
-        return f"{value[:kept]}…[{len(value) - kept} characters cut]"
+        return f"{head(value, kept)}…[{len(value) - kept} characters cut]"
 
     # -- collections -------------------------------------------------------------------------------
 
@@ -168,7 +170,7 @@ class _Walk:
                 name = f"<{type(key).__name__}>"
         missing = len(name) - _MAX_KEY_CHARS
         if missing > 0:
-            name = f"{name[:_MAX_KEY_CHARS]}…[{missing} characters cut]"
+            name = f"{head(name, _MAX_KEY_CHARS)}…[{missing} characters cut]"
         return self.text(name)
 
     # -- everything that is not common -------------------------------------------------------------
@@ -236,7 +238,7 @@ class _Walk:
             return self.text(f"<{_qualified(kind)}: its repr raised {type(error).__name__}>")
         missing = len(made) - _MAX_REPR_CHARS
         if missing > 0:
-            made = f"{made[:_MAX_REPR_CHARS]}…[{missing} characters cut]"
+            made = f"{head(made, _MAX_REPR_CHARS)}…[{missing} characters cut]"
         return self.text(_ADDRESS.sub("", made) if " at 0x" in made else made)
 
 

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from peekr.guard.base import BaseGuardrail, Finding
+    from peekr.guard.pii import PIIRedact
 
-__all__ = ["BaseGuardrail", "Finding"]
+__all__ = ["BaseGuardrail", "Finding", "PIIRedact"]
 
 # Loaded at first use, as in the root package: a program pays for the guards that it uses.
 _HOMES = {
     "BaseGuardrail": "peekr.guard.base",
     "Finding": "peekr.guard.base",
+    "PIIRedact": "peekr.guard.pii",
 }
 
 

@@ -10,10 +10,12 @@ from peekr.errors import ConfigurationError
 __all__ = [
     "ACTIONS",
     "FIELDS",
+    "STREAMS",
     "BaseGuardrail",
     "Finding",
     "checked_action",
     "checked_fields",
+    "checked_stream",
     "cut_out",
     "findings_of",
     "is_redacting",
@@ -25,6 +27,14 @@ FIELDS = ("input", "output")
 
 ACTIONS = ("raise", "redact", "warn")
 """`raise` blocks the call, `redact` changes what is recorded, `warn` notes it on the span."""
+
+STREAMS = ("buffer", "window", "observe")
+"""How a guardrail that blocks looks at a streamed answer.
+
+`buffer` holds the chunks back until the whole answer has been looked at. `window` lets a chunk go
+once its text, and the window's characters after it, are clean. `observe` holds nothing back: what
+it finds is on the span as a violation, and no error is raised.
+"""
 
 
 class Finding(NamedTuple):
@@ -64,6 +74,9 @@ class BaseGuardrail:
         fields: Which of `input` and `output` it looks at.
         action: `"raise"`, `"redact"` or `"warn"`.
         fail_closed: A fault in the guardrail blocks the call.
+        stream: `"buffer"`, `"window"` or `"observe"`: how a streamed answer is looked at, see
+            `STREAMS`. Choose `"window"` where what `check` finds does not depend on the whole text.
+        window_chars: How many characters the window has: at least as many as what is looked for.
         mark: What stands in the record for what was cut out.
     """
 
@@ -71,7 +84,12 @@ class BaseGuardrail:
     fields: Sequence[str] = FIELDS
     action: str = "raise"
     fail_closed: bool = False
+    stream: str = "buffer"
+    window_chars: int = 256
     mark: str = "[REDACTED]"
+    # Whether `redact` changes a JSON text wherever it would change a text in it, so that a text in
+    # which it changes nothing need not be parsed.
+    sees_through_json: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -106,6 +124,11 @@ class BaseGuardrail:
         """`redact` for a text of which it is known what stands before it, the key it is held by."""
         del before
         return self.redact(text)
+
+    @property
+    def redacts_record(self) -> bool:
+        """Whether it changes what is recorded, whatever else it does."""
+        return self.action == "redact"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(action={self.action!r}, fields={tuple(self.fields)!r})"
@@ -209,3 +232,14 @@ def checked_action(action: str, choices: Sequence[str] = ACTIONS) -> str:
     if action not in choices:
         raise ConfigurationError(f"action={action!r} is none of {', '.join(map(repr, choices))}")
     return action
+
+
+def checked_stream(stream: str) -> str:
+    """How a guardrail looks at streams.
+
+    Raises:
+        ConfigurationError: (a ValueError) it is none of `STREAMS`.
+    """
+    if stream not in STREAMS:
+        raise ConfigurationError(f"stream={stream!r} is none of {', '.join(map(repr, STREAMS))}")
+    return stream
