@@ -9,7 +9,7 @@ unmodified.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import time_ns
+from time import perf_counter_ns, time_ns
 from typing import Any, Callable, Optional, Union
 
 from opentelemetry import context as otel_context
@@ -51,6 +51,8 @@ class Call:
         first_chunk_ns: When the first chunk came, in Unix nanoseconds; 0 before.
         hidden: Chunks for which it is True are not handed to the caller.
         arriving: Tells what of a stream has arrived, to whoever ends the call from outside.
+        chunk_times_ns: When each chunk came, by a clock that never goes back; None where nobody
+            wants to know.
         cost_usd: What the call cost, for observers; None where no price is known, `PENDING` where
             the price table is still on its way.
         kept: What an admission wants to know again when the call ends, under its own key.
@@ -60,11 +62,13 @@ class Call:
         "__weakref__",
         "_content",
         "_late",
+        "_observers",
         "_once",
         "_runtime",
         "_span",
         "_start_ns",
         "arriving",
+        "chunk_times_ns",
         "cost_usd",
         "extractor",
         "first_chunk_ns",
@@ -133,7 +137,12 @@ class Call:
             name, kind=_CLIENT, attributes=attributes, start_time=self._start_ns
         )
         self.recording = self._span.is_recording()
-        self.reading = self.recording or bool(runtime.observers)
+        self._observers = runtime.observers
+        self.chunk_times_ns: Optional[list[int]] = None
+        if runtime.metrics:
+            self._observers = (*runtime.observers, runtime.metrics)
+            self.chunk_times_ns = []
+        self.reading = self.recording or bool(self._observers)
         if self.recording:
             try:
                 # Now, not at the end: the caller may change the messages while the call runs.
@@ -221,9 +230,11 @@ class Call:
                 faults.report(f"silencing the SDK's own tracing of {self.hook.record}")
 
     def chunk_arrived(self) -> None:
-        """Take the time of the first chunk."""
+        """Take the time of the first chunk, and of the others where somebody wants to know it."""
         if self.first_chunk_ns == 0:
             self.first_chunk_ns = time_ns()
+        if self.chunk_times_ns is not None:
+            self.chunk_times_ns.append(perf_counter_ns())
 
     # -- the ends: the first that is called ends the span, the others do nothing -------------------
 
@@ -277,6 +288,11 @@ class Call:
             self._end_bare(f"reading a stream of {self.hook.record}")
 
     @property
+    def start_ns(self) -> int:
+        """When the call began, in Unix nanoseconds."""
+        return self._start_ns
+
+    @property
     def ended(self) -> bool:
         """Whether one of the ends was called."""
         return not self._once
@@ -313,7 +329,7 @@ class Call:
                 content[otel.HTTP_RESPONSE_STATUS_CODE] = fault.status_code
             if fault.code:
                 content[own.PEEKR_ERROR_CODE] = fault.code
-        for observer in self._runtime.observers:
+        for observer in self._observers:
             try:
                 observer(self, response, fault)
             except Exception:
@@ -355,18 +371,19 @@ class Call:
                 if count is not None:
                     content[key] = count
             if self._runtime.prices is not None:
-                self._price(self._runtime.prices, response.model, response.usage)
+                self.price(self._runtime.prices, response)
         if response.output and self._runtime.capture_content:
             content[otel.GEN_AI_OUTPUT_MESSAGES] = dump(response.output, self._runtime.max_chars)
 
-    def _price(self, prices: PriceBook, answered: Optional[str], usage: Usage) -> None:
-        if usage.input is None and usage.output is None:
+    def price(self, prices: PriceBook, response: Response) -> None:
+        """Find out what the call cost; again later where the price table was on its way."""
+        usage, request, content = response.usage, self.request, self._content
+        if usage is None or (usage.input is None and usage.output is None):
             return
-        request, content = self.request, self._content
         rates = prices.rates(
             request.provider or self.hook.provider,
             request.model,
-            answered,
+            response.model,
             tier_of(content.get(otel.OPENAI_RESPONSE_SERVICE_TIER), request.parameters),
             self._start_ns,
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from peekr.instrumentation import Fault, Response
     from peekr.instrumentation.call import Call
+    from peekr.instrumentation.metrics import CallMetrics
     from peekr.pricing.book import PriceBook
 
     Admission = Callable[[Call], None]
@@ -52,6 +53,7 @@ class Runtime(NamedTuple):
             first that raises stops the call, whose span ends with that error.
         observers: Run on the thread that ends a call, right before its span ends.
         prices: Says what a call costs; None where nobody wants to know.
+        metrics: Observes as well, calls that begin while there is a MeterProvider.
     """
 
     tracer: otel_trace.Tracer
@@ -61,6 +63,7 @@ class Runtime(NamedTuple):
     admissions: tuple[Admission, ...] = ()
     observers: tuple[Observer, ...] = ()
     prices: Optional[PriceBook] = None
+    metrics: Optional[CallMetrics] = None
 
 
 class Hook(NamedTuple):
