@@ -8,6 +8,7 @@ from typing import Any, Dict, List
 
 import anthropic
 import pytest
+from opentelemetry import trace as otel_trace
 
 import peekr
 from simulated_providers import SimulatedProviders
@@ -171,6 +172,20 @@ def test_uninstrument_puts_the_sdks_own_methods_back(bare_telemetry: Telemetry):
     assert (anthropic.Anthropic.request, anthropic.AsyncAnthropic.request) == before
 
 
+def _passes_parents_on() -> bool:
+    """Whether a span of no provider leaves its parent current, which older OpenTelemetry does not.
+
+    The SDK makes spans of its own for tools current, through the global provider alone; the tests
+    have none.
+    """
+    parent = otel_trace.NonRecordingSpan(
+        otel_trace.SpanContext(trace_id=1, span_id=1, is_remote=False)
+    )
+    context = otel_trace.set_span_in_context(parent)
+    span = otel_trace.NoOpTracer().start_span("none", context)
+    return span.get_span_context().is_valid
+
+
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
 async def test_tool_runner_has_one_span_a_request(
     streamed: bool, mode: str, telemetry: Telemetry, simulated: SimulatedProviders
@@ -216,7 +231,8 @@ async def test_tool_runner_has_one_span_a_request(
         ["end_turn"],
     ]
     assert records[0]["attributes"]["tool_calls"][0]["arguments"] == {"location": "Paris"}
-    assert len({record["trace_id"] for record in records}) == 1
+    if _passes_parents_on():
+        assert len({record["trace_id"] for record in records}) == 1
     last = json.loads(attributes_of(spans_of(telemetry)[-1])["gen_ai.input.messages"])[-1]
     assert last["role"] == "tool"
 
