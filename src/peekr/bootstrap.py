@@ -324,15 +324,18 @@ def _price_book(settings: Settings) -> PriceBook:
 
 
 def _pipeline(
+    processor.watching = None
     settings: Settings, book: PriceBook, output: _Output, processor: PeekrSpanProcessor
 ) -> Chain:
     stored: SpanStage = output
     if settings.sample_rate < 1.0:
-        stored = TraceSampler(settings.sample_rate, settings.keep_errors, output)
+        # In front of the filter: an error in what it leaves out keeps the trace all the same.
+        stored = TraceSampler(settings.sample_rate, settings.keep_errors, stored)
+    doubles = processor.doubles
 
     def last(span: ReadableSpan) -> None:
         try:
-            stored(span)
+            stored(doubles.placed(span) if doubles.is_any() else span)
         except Exception:
             faults.report("storing a finished span")
         processor.forward(span)
@@ -360,6 +363,12 @@ def _stages(settings: Settings, book: PriceBook) -> list[Stage]:
     if settings.evaluators:
         from peekr.pipeline.evaluate import EvaluationStage
 
+    processor.watching = None
+    if settings.only_llm:
+        from peekr.pipeline.only_llm import OnlyLlm
+
+        stored = filtered = OnlyLlm(output)
+        processor.watching = filtered.started
         stages.append(
             EvaluationStage(
                 settings.evaluators,

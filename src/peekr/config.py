@@ -114,6 +114,7 @@ ENVIRONMENT: dict[str, Variable] = {
     "PEEKR_CAPTURE_CONTENT": Variable(
         "launcher: capture_content; true or false", "capture_content", _switch
     ),
+    "PEEKR_ONLY_LLM": Variable("launcher: only_llm; true or false", "only_llm", _switch),
 }
 """Every variable that Peekr reads, and what it means."""
 
@@ -159,7 +160,7 @@ class Settings:
         if not 0.0 <= self.sample_rate <= 1.0:
             raise ConfigurationError(f"sample_rate={self.sample_rate!r} is outside 0.0 to 1.0")
         retention_class_of(self.retention_class)
-        for argument in ("console", "async_eval", "keep_errors", "capture_content"):
+        for argument in ("console", "async_eval", "keep_errors", "capture_content", "only_llm"):
             value = getattr(self, argument)
             # "false" would count as true: with capture_content, that is what must not happen.
             if isinstance(value, (str, bytes)) or value not in (True, False):

@@ -15,11 +15,13 @@ from peekr import faults
 from peekr._version import __version__
 from peekr.instrumentation.runtime import Hook, Runtime, loaded
 
+from peekr.instrumentation.versions import installed
+from peekr.instrumentation.wrappers import makers_of
 if TYPE_CHECKING:
     from peekr.instrumentation.runtime import Admission, Observer
     from peekr.pricing.book import PriceBook
 
-__all__ = ["SCHEMA_URL", "Instrumentation", "Replacement"]
+__all__ = ["SCHEMA_URL", "HookState", "Instrumentation", "Replacement"]
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.42.0"
 """The release of the conventions that the spans follow."""
@@ -46,6 +48,23 @@ class Replacement(NamedTuple):
 
 class Instrumentation:
     """One SDK and its table of hooks.
+class HookState(NamedTuple):
+    """How one hook stands.
+
+    Attributes:
+        module: The module that it is for.
+        target: `Class.method`.
+        state: `waiting` for the module's import, `missing` in this version of the SDK, `on`, or
+            `off`.
+        makers: Whose wrappers are on the method, the outermost first: names of modules.
+    """
+
+    module: str
+    target: str
+    state: str
+    makers: tuple[str, ...] = ()
+
+
 
     Nothing is imported: a hook is put on when the application has imported its module, whether
     that was before or comes later. A hook whose target the SDK does not have is left out with one
@@ -84,6 +103,7 @@ class Instrumentation:
         self._resolve = resolve
         self._patches = [_Patch(self, hook) for hook in (*hooks, *replacements)]
 
+        self._is_empty = False
     def watch(
         self,
         tracer_provider: Any = None,
@@ -144,7 +164,8 @@ class _Patch:
 
     def __init__(self, owner: Instrumentation, hook: Union[Hook, Replacement]) -> None:
         self._owner = owner
-        self._hook = hook
+        self._hook = self.hook = hook
+        self.state = "waiting"
         self._expected = False
         self._cls: Any = None
         self._original: Any = None
@@ -154,6 +175,22 @@ class _Patch:
         """Replace the method as soon as its module is imported, at once if it is already."""
         if self._shim is not None:
             self._put()
+    def states(self) -> list[HookState]:
+        """How each hook stands, in the order of the table."""
+        return [patch.state_now() for patch in self._patches]
+
+    def note_missing(self) -> None:
+        """Say once, in one line, when the SDK turns out to have nothing of what is watched."""
+        states = {p.state for p in self._patches if isinstance(p.hook, Hook)}
+        if states == {"missing"} and not self._is_empty:
+            self._is_empty = True
+            distribution = self.dependencies[0].partition(" ")[0]
+            _logger.warning(
+                "%s %s has none of the methods that Peekr watches: its calls are not recorded",
+                distribution,
+                installed(distribution) or "(of an unknown version)",
+            )
+
         elif not self._expected:
             self._expected = True
             cast("Any", wrapt).register_post_import_hook(self._imported, self._hook.module)
@@ -185,6 +222,16 @@ class _Patch:
         path = self._hook.target.split(".")
         found: Any = module
         for step in path[:-1]:
+    def state_now(self) -> HookState:
+        """How the hook stands."""
+        if self._shim is None:
+            return HookState(self._hook.module, self._hook.target, self.state)
+        makers = makers_of(self._present(), self._shim)
+        is_on = self._owner.runtime is not None and "peekr" in makers
+        return HookState(
+            self._hook.module, self._hook.target, "on" if is_on else "off", tuple(makers)
+        )
+
             found = getattr(found, step, None)
         if found is None:
             return False
@@ -196,10 +243,13 @@ class _Patch:
         if original is None:
             return False
         self._original = original
+                self.state = "found"
         if isinstance(hook, Hook):
             self._shim = _shim(owner, hook, original)
         else:
             self._shim = hook.replace(lambda: owner.runtime, original)
+                self.state = "missing"
+                self._owner.note_missing()
         return True
 
     def _put(self) -> None:

@@ -12,6 +12,8 @@ from opentelemetry.trace import TraceFlags
 from peekr import faults
 from peekr.context import NO_SCOPE, current_scope
 from peekr.pipeline import skip
+from peekr.pipeline.doubles import Doubles
+from peekr.starting import starters
 
 __all__ = ["PeekrSpanProcessor", "SpanStage"]
 
@@ -30,6 +32,9 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
 
     Attributes:
         redact: Makes the span that everybody gets to see of each finished one; it must not raise.
+        started: Redacts a span that starts, before those behind see it; it must not raise.
+        doubles: Knows which spans are second ones of a call: they go to those behind alone.
+        watching: Is told of each span that starts, and of the context that it starts in.
         pipeline: Takes each finished span that is sampled, and calls `forward` with it.
         defaults: Attributes of every span whose context says nothing else.
         flush: Waits, at most so many seconds, until the pipeline's stores have everything.
@@ -40,6 +45,9 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
         # As the base keeps them, at hand for the path that every span takes.
         self._behind: tuple[SpanProcessor, ...] = ()
         self.redact: Optional[Callable[[ReadableSpan], ReadableSpan]] = None
+        self.started: Optional[Callable[[Span], None]] = None
+        self.doubles = Doubles()
+        self.watching: Optional[Callable[[Span, Optional[Context]], None]] = None
         self.pipeline: Optional[SpanStage] = None
         self.defaults: Mapping[str, str] = {}
         self.flush: Optional[Callable[[float], bool]] = None
@@ -54,6 +62,14 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
                 span.set_attributes(self.defaults)
             if skip.is_any():
                 skip.inherit(span)
+            for starter in starters:
+                starter(span, parent_context)
+            if span.parent is not None:
+                self.doubles.started(span, parent_context)
+            if self.watching is not None:
+                self.watching(span, parent_context)
+        if self.started is not None:
+            self.started(span)
         for processor in self._behind:
             processor.on_start(span, parent_context)
 
@@ -62,6 +78,10 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
         pipeline = self.pipeline
         context = span.context
         if skip.is_any() and skip.forget(span):
+            pipeline = None
+        doubles = self.doubles
+        if doubles.is_any() and (doubles.is_double(span) or pipeline is None):
+            doubles.forget(span)
             pipeline = None
         if self.redact is not None:
             span = self.redact(span)

@@ -7,6 +7,8 @@ second, so `load_behind` does that on a daemon thread; what asks meanwhile gets 
 from __future__ import annotations
 
 import _thread
+import contextlib
+import importlib
 import os
 import re
 import sys
@@ -214,6 +216,11 @@ def load_behind() -> None:
             return
         state.begun = True
     _watch_forks()
+    if "openai" in sys.modules and "httpx2" not in sys.modules:
+        # The table's library imports it, and openai 2 looks for it in `sys.modules` at each
+        # request: it must not find it half imported by another thread.
+        with contextlib.suppress(Exception):
+            importlib.import_module("httpx2")
     if not sys.is_finalizing():
         try:
             # Not `threading.Thread`: its start takes a lock that the frame below may hold, when
