@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from peekr.guard.base import BaseGuardrail, Finding
+    from peekr.guard.blocklist import Blocklist
     from peekr.guard.pii import PIIRedact
 
-__all__ = ["BaseGuardrail", "Finding", "PIIRedact"]
+__all__ = ["BaseGuardrail", "Blocklist", "Finding", "PIIRedact"]
 
 # Loaded at first use, as in the root package: a program pays for the guards that it uses.
 _HOMES = {
     "BaseGuardrail": "peekr.guard.base",
+    "Blocklist": "peekr.guard.blocklist",
     "Finding": "peekr.guard.base",
     "PIIRedact": "peekr.guard.pii",
 }
