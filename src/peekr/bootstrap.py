@@ -301,6 +301,7 @@ def _detach(processor: PeekrSpanProcessor) -> None:
     processor.pipeline = None
     processor.flush = None
     processor.defaults = {}
+    processor.watching = None
 
 
 def _defaults(settings: Settings) -> dict[str, str]:
@@ -324,10 +325,15 @@ def _price_book(settings: Settings) -> PriceBook:
 
 
 def _pipeline(
-    processor.watching = None
     settings: Settings, book: PriceBook, output: _Output, processor: PeekrSpanProcessor
 ) -> Chain:
     stored: SpanStage = output
+    processor.watching = None
+    if settings.only_llm:
+        from peekr.pipeline.only_llm import OnlyLlm
+
+        stored = filtered = OnlyLlm(output)
+        processor.watching = filtered.started
     if settings.sample_rate < 1.0:
         # In front of the filter: an error in what it leaves out keeps the trace all the same.
         stored = TraceSampler(settings.sample_rate, settings.keep_errors, stored)
@@ -363,12 +369,6 @@ def _stages(settings: Settings, book: PriceBook) -> list[Stage]:
     if settings.evaluators:
         from peekr.pipeline.evaluate import EvaluationStage
 
-    processor.watching = None
-    if settings.only_llm:
-        from peekr.pipeline.only_llm import OnlyLlm
-
-        stored = filtered = OnlyLlm(output)
-        processor.watching = filtered.started
         stages.append(
             EvaluationStage(
                 settings.evaluators,
