@@ -19,6 +19,7 @@ from peekr import faults
 from peekr.alert.base import BaseAlert, as_alert
 from peekr.alert.worker import Worker, is_working
 from peekr.pipeline.project import project
+from peekr.record import SpanRecord
 from peekr.semconv import own
 
 __all__ = ["AlertStage", "ArrivalStage"]
@@ -280,12 +281,21 @@ class ArrivalStage:
 
 def _run(alerts: tuple[BaseAlert, ...], spans: list[ReadableSpan]) -> None:
     try:
-        trace = tuple(project(span) for span in spans)
+        trace = tuple(map(_record, spans))
     except Exception:
         faults.report("reading a trace for alerts")
         return
     for alert in alerts:
         alert.run(trace)
+
+
+def _record(span: ReadableSpan) -> SpanRecord:
+    record = project(span)
+    # As everybody else knows records: OpenTelemetry's sequences are lists there.
+    for name, value in record.attributes.items():
+        if type(value) is tuple:
+            record.attributes[name] = list(cast("tuple[Any, ...]", value))
+    return record
 
 
 def _below(root: ReadableSpan, spans: list[ReadableSpan]) -> set[int]:
