@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from peekr._version import __version__
 
 if TYPE_CHECKING:
-    from peekr import exporters, guard
+    from peekr import eval, exporters, guard
     from peekr.bootstrap import flush, instrument, shutdown, uninstrument
     from peekr.decorator import trace
     from peekr.errors import ConfigurationError, GuardrailError, PeekrError, UnreadableFileError
+    from peekr.eval.retrieval import clear_evidence, evidence, record_evidence
     from peekr.experiments import experiment
     from peekr.exporters import (
         ConsoleExporter,
@@ -49,8 +50,11 @@ __all__ = [
     "UnreadableFileError",
     "__version__",
     "add_exporter",
+    "clear_evidence",
     "clear_exporters",
     "end_span",
+    "eval",
+    "evidence",
     "experiment",
     "export_feedback",
     "exporters",
@@ -60,6 +64,7 @@ __all__ = [
     "get_current_span",
     "guard",
     "instrument",
+    "record_evidence",
     "remove_exporter",
     "session",
     "shutdown",
@@ -84,8 +89,10 @@ _HOMES = {
     "Span": "peekr.span_view",
     "UnreadableFileError": "peekr.errors",
     "add_exporter": "peekr.exporters",
+    "clear_evidence": "peekr.eval.retrieval",
     "clear_exporters": "peekr.exporters",
     "end_span": "peekr.spans",
+    "evidence": "peekr.eval.retrieval",
     "experiment": "peekr.experiments",
     "export_feedback": "peekr.feedbacks",
     "feature": "peekr.scopes",
@@ -93,6 +100,7 @@ _HOMES = {
     "flush": "peekr.bootstrap",
     "get_current_span": "peekr.spans",
     "instrument": "peekr.bootstrap",
+    "record_evidence": "peekr.eval.retrieval",
     "remove_exporter": "peekr.exporters",
     "session": "peekr.scopes",
     "shutdown": "peekr.bootstrap",
@@ -101,7 +109,7 @@ _HOMES = {
     "trace": "peekr.decorator",
     "uninstrument": "peekr.bootstrap",
 }
-_MODULES = ("exporters", "guard")
+_MODULES = ("eval", "exporters", "guard")
 """Modules that are public as such, so that `peekr.exporters.add_exporter` needs no import."""
 
 

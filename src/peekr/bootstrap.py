@@ -74,13 +74,16 @@ def instrument(
         tenant_id: The customer organisation of each record, else `PEEKR_TENANT_ID`.
         retention_class: `default`, `short`, `long` or `pii`, else `PEEKR_RETENTION_CLASS`.
         alerts: Instances from `peekr.alert`.
-        evaluators: Instances from `peekr.eval`.
+        evaluators: Instances from `peekr.eval`, or functions of a span's record, coroutine
+            functions too, that return a score from 0.0 to 1.0 or None.
         guardrails: Instances from `peekr.guard`.
         compliance: Names of Cloud rule packs, which need an HTTPExporter; None asks the Cloud.
         exporter: Ships spans elsewhere besides `storage`: an OpenTelemetry `SpanExporter`, or any
             object with `export(span)`.
-        evaluate_filter: Which spans are evaluated.
-        async_eval: Evaluate on background threads rather than before the call returns.
+        evaluate_filter: Which spans are evaluated: a function of a span's record. All model calls
+            that generate something when None.
+        async_eval: Evaluate on background threads, and delay the record until it is scored, rather
+            than before the call returns.
         sample_rate: The share of traces to keep, 0.0 to 1.0: in `storage`, on the console and for
             exporters. Span processors that you add to the tracer provider get every span.
         keep_errors: Keep a trace with an error, whatever the sample rate.
@@ -230,6 +233,12 @@ class _Installation:
         deadline = time.monotonic() + timeout_s
         done = self.pipeline.flush(timeout_s)
         return self.output.flush(max(0.0, deadline - time.monotonic())) and done
+
+    def end(self, timeout_s: float) -> None:
+        """Flush now that the process ends: what waits for longer than that goes as it is."""
+        self.pipeline.flush(timeout_s)
+        self.pipeline.release()
+        self.flush(timeout_s)
 
     def close(self, timeout_s: float) -> None:
         self.pipeline.close(timeout_s)
@@ -448,7 +457,7 @@ def _end_open_streams() -> None:
 def _flush_now() -> None:
     installation = _current
     if installation is not None:
-        installation.flush(_EXIT_TIMEOUT_S)
+        installation.end(_EXIT_TIMEOUT_S)
 
 
 def _at_exit() -> None:

@@ -14,6 +14,7 @@ from peekr._version import __version__
 __all__ = ["COMMANDS", "help_text", "main", "version_text"]
 
 COMMANDS = {
+    "eval": ("peekr.cli.eval", "Score stored traces with a rubric or evaluators."),
     "experiment": ("peekr.cli.experiment", "Compare the variants of @experiment."),
     "prune": ("peekr.cli.prune", "Delete records that their retention class keeps no longer."),
     "view": ("peekr.cli.view", "Show traces as trees: models, tokens, cost, errors, contents."),

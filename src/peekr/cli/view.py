@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
-import time
 from contextlib import closing
-from datetime import datetime
 from typing import Optional
 
 import click
 
+from peekr.cli.choosing import chooses, default_file, query_of
 from peekr.cli.output import Output
 from peekr.encoding import dumps
 from peekr.errors import UnreadableFileError
@@ -21,25 +18,7 @@ from peekr.store.query import Query, Reader, Trace, open_reader
 
 __all__ = ["view"]
 
-_DEFAULT_FILES = ("traces.db", "traces.jsonl")
 _DEFAULT_LIMIT = 20
-_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-def _moment(ctx: click.Context, param: click.Parameter, value: Optional[str]) -> Optional[float]:
-    """Unix seconds of so long ago, or of a date and time."""
-    if value is None:
-        return None
-    text = value.strip()
-    ago = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*([smhdw])", text)
-    if ago is not None:
-        return time.time() - float(ago[1]) * _UNIT_S[ago[2]]
-    try:
-        # Python before 3.11 does not know the Z.
-        return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text)).timestamp()
-    except (ValueError, OverflowError, OSError):
-        message = f"{clean(text)} is no time: use 10m, 2h, 3d or 2026-01-31T12:00"
-        raise click.BadParameter(message, ctx, param) from None
 
 
 @click.command(
@@ -54,20 +33,7 @@ Examples:
 )
 @click.argument("file", required=False, type=click.Path())
 @click.option("--io", "show_io", is_flag=True, help="Show inputs, outputs and whole errors.")
-@click.option("--trace", metavar="ID", help="Only the trace with this id, or beginning of an id.")
-@click.option("--session", metavar="ID", help="Only traces of this session.")
-@click.option("--errors", is_flag=True, help="Only traces that contain an error.")
-@click.option(
-    "--model",
-    metavar="MODEL",
-    help="Only traces that used this model, dated versions included; * stands for any text.",
-)
-@click.option(
-    "--since",
-    callback=_moment,
-    metavar="TIME",
-    help="Only traces active since then: 30s, 10m, 2h, 3d, or an ISO time (local, or with offset).",
-)
+@chooses
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -95,8 +61,8 @@ def view(
     FILE is a JSONL or a SQLite file, told apart by its content. Without it, traces.db or
     traces.jsonl in the current directory is shown.
     """
-    path = file if file is not None else _default_file()
-    query = Query(trace, session, errors, model, since, limit or None)
+    path = file if file is not None else default_file()
+    query = query_of(trace, session, errors, model, since, limit)
     printer = _Printer(Output(), show_io, as_json)
     if follow:
         from peekr.cli.follow import follow_file
@@ -190,23 +156,3 @@ class _Printer:
         if not self._is_first:
             self._output.lines([""])
         self._is_first = False
-
-
-def _default_file() -> str:
-    """The trace file in the current directory that was written to last.
-
-    Raises:
-        UnreadableFileError: there is none.
-    """
-    present = [name for name in _DEFAULT_FILES if os.path.exists(name)]
-    if not present:
-        names = " or ".join(_DEFAULT_FILES)
-        raise UnreadableFileError(f"no {names} in this directory: name the file to view")
-    newest = max(present, key=_last_written)
-    others = "".join(f" ({name} is older)" for name in present if name != newest)
-    click.echo(f"Showing {newest}{others}", err=True)
-    return newest
-
-
-def _last_written(path: str) -> float:
-    return max(os.path.getmtime(name) for name in (path, f"{path}-wal") if os.path.exists(name))

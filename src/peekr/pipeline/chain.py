@@ -95,6 +95,16 @@ class Chain:
         done = [settle(max(0.0, deadline - time.monotonic())) for settle in settles if settle]
         return all(done)
 
+    def release(self) -> None:
+        """Have stages pass on at once what they keep, now that the process ends.
+
+        A stage that may keep a span for long has a `release` of its own.
+        """
+        for stage in self._stages:
+            release = getattr(stage, "release", None)
+            if release is not None:
+                release()
+
     def close(self, timeout_s: float) -> bool:
         """Have every stage pass on what it keeps."""
         deadline = time.monotonic() + timeout_s

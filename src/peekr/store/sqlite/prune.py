@@ -14,7 +14,7 @@ from peekr.plaintext import clean
 from peekr.store.sqlite.database import Database, is_locked
 from peekr.store.sqlite.schema import ForeignDatabaseError
 
-__all__ = ["prune_sqlite"]
+__all__ = ["patiently", "prune_sqlite"]
 
 _BATCH_ROWS = 500
 """Few enough that a writer waits for milliseconds."""
@@ -52,12 +52,12 @@ def prune_sqlite(path: str, cutoffs: Mapping[str, float], *, vacuum: bool = Fals
     """
     database = Database(os.path.abspath(path))
     try:
-        connection = _patiently(database.open)
-        _patiently(lambda: connection.execute("PRAGMA secure_delete = ON").fetchall())
+        connection = patiently(database.open)
+        patiently(lambda: connection.execute("PRAGMA secure_delete = ON").fetchall())
         count = 0
         for name, cutoff in cutoffs.items():
             while True:
-                deleted = _patiently(
+                deleted = patiently(
                     lambda name=name, cutoff=cutoff: (
                         connection.execute(_DELETE, (name, cutoff)).rowcount
                     )
@@ -67,7 +67,7 @@ def prune_sqlite(path: str, cutoffs: Mapping[str, float], *, vacuum: bool = Fals
                     break
                 time.sleep(_PAUSE_S)
         if vacuum:
-            _patiently(lambda: connection.execute("VACUUM"))
+            patiently(lambda: connection.execute("VACUUM"))
         if count or vacuum:
             # Waits for nobody: while a reader is at work the log is emptied another time.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -79,8 +79,12 @@ def prune_sqlite(path: str, cutoffs: Mapping[str, float], *, vacuum: bool = Fals
         database.close()
 
 
-def _patiently(step: Callable[[], _Result]) -> _Result:
-    """Try a step until it is its turn."""
+def patiently(step: Callable[[], _Result]) -> _Result:
+    """Try a step until it is its turn, for 30 s at most.
+
+    Raises:
+        sqlite3.OperationalError: another program held the database all the time.
+    """
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:

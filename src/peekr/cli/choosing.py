@@ -1,0 +1,98 @@
+"""What commands that read traces have in common: the file, and which of its traces."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from datetime import datetime
+from typing import Any, Callable, Optional, TypeVar
+
+import click
+
+from peekr.errors import UnreadableFileError
+from peekr.plaintext import clean
+from peekr.store.query import Query
+
+__all__ = ["chooses", "default_file", "moment", "query_of"]
+
+_DEFAULT_FILES = ("traces.db", "traces.jsonl")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def moment(ctx: click.Context, param: click.Parameter, value: Optional[str]) -> Optional[float]:
+    """Unix seconds of so long ago, or of a date and time: the callback of an option."""
+    if value is None:
+        return None
+    text = value.strip()
+    ago = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*([smhdw])", text)
+    if ago is not None:
+        return time.time() - float(ago[1]) * _UNIT_S[ago[2]]
+    try:
+        # Python before 3.11 does not know the Z.
+        return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        message = f"{clean(text)} is no time: use 10m, 2h, 3d or 2026-01-31T12:00"
+        raise click.BadParameter(message, ctx, param) from None
+
+
+_OPTIONS = (
+    click.option(
+        "--trace", metavar="ID", help="Only the trace with this id, or beginning of an id."
+    ),
+    click.option("--session", metavar="ID", help="Only traces of this session."),
+    click.option("--errors", is_flag=True, help="Only traces that contain an error."),
+    click.option(
+        "--model",
+        metavar="MODEL",
+        help="Only traces that used this model, dated versions included; * stands for any text.",
+    ),
+    click.option(
+        "--since",
+        callback=moment,
+        metavar="TIME",
+        help="Only traces active since then: 30s, 10m, 2h, 3d, or an ISO time"
+        " (local, or with offset).",
+    ),
+)
+
+
+def chooses(command: Command) -> Command:
+    """Give a command the options that choose traces; `query_of` takes their values."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def query_of(
+    trace: Optional[str],
+    session: Optional[str],
+    errors: bool,
+    model: Optional[str],
+    since: Optional[float],
+    limit: Optional[int] = None,
+) -> Query:
+    """The query that the options of `chooses` ask; a limit of 0 is none."""
+    return Query(trace, session, errors, model, since, limit or None)
+
+
+def default_file() -> str:
+    """The trace file in the current directory that was written to last; says on stderr which.
+
+    Raises:
+        UnreadableFileError: there is none.
+    """
+    present = [name for name in _DEFAULT_FILES if os.path.exists(name)]
+    if not present:
+        names = " or ".join(_DEFAULT_FILES)
+        raise UnreadableFileError(f"no {names} in this directory: name the file to view")
+    newest = max(present, key=_last_written)
+    others = "".join(f" ({name} is older)" for name in present if name != newest)
+    click.echo(f"Showing {newest}{others}", err=True)
+    return newest
+
+
+def _last_written(path: str) -> float:
+    return max(os.path.getmtime(name) for name in (path, f"{path}-wal") if os.path.exists(name))
