@@ -14,9 +14,9 @@ from opentelemetry import trace as otel_trace
 from peekr import faults
 from peekr._version import __version__
 from peekr.instrumentation.runtime import Hook, Runtime, loaded
-
 from peekr.instrumentation.versions import installed
 from peekr.instrumentation.wrappers import makers_of
+
 if TYPE_CHECKING:
     from peekr.instrumentation.runtime import Admission, Observer
     from peekr.pricing.book import PriceBook
@@ -46,8 +46,6 @@ class Replacement(NamedTuple):
     replace: Callable[[Callable[[], Optional[Runtime]], Callable[..., Any]], Callable[..., Any]]
 
 
-class Instrumentation:
-    """One SDK and its table of hooks.
 class HookState(NamedTuple):
     """How one hook stands.
 
@@ -65,6 +63,8 @@ class HookState(NamedTuple):
     makers: tuple[str, ...] = ()
 
 
+class Instrumentation:
+    """One SDK and its table of hooks.
 
     Nothing is imported: a hook is put on when the application has imported its module, whether
     that was before or comes later. A hook whose target the SDK does not have is left out with one
@@ -101,9 +101,9 @@ class HookState(NamedTuple):
         self.replacements = replacements
         self.runtime: Optional[Runtime] = None
         self._resolve = resolve
+        self._is_empty = False
         self._patches = [_Patch(self, hook) for hook in (*hooks, *replacements)]
 
-        self._is_empty = False
     def watch(
         self,
         tracer_provider: Any = None,
@@ -152,6 +152,22 @@ class HookState(NamedTuple):
         for patch in self._patches:
             patch.expect()
 
+    def states(self) -> list[HookState]:
+        """How each hook stands, in the order of the table."""
+        return [patch.state_now() for patch in self._patches]
+
+    def note_missing(self) -> None:
+        """Say once, in one line, when the SDK turns out to have nothing of what is watched."""
+        states = {p.state for p in self._patches if isinstance(p.hook, Hook)}
+        if states == {"missing"} and not self._is_empty:
+            self._is_empty = True
+            distribution = self.dependencies[0].partition(" ")[0]
+            _logger.warning(
+                "%s %s has none of the methods that Peekr watches: its calls are not recorded",
+                distribution,
+                installed(distribution) or "(of an unknown version)",
+            )
+
     def leave(self) -> None:
         """Stop watching and put the SDK's own methods back."""
         self.runtime = None
@@ -175,22 +191,6 @@ class _Patch:
         """Replace the method as soon as its module is imported, at once if it is already."""
         if self._shim is not None:
             self._put()
-    def states(self) -> list[HookState]:
-        """How each hook stands, in the order of the table."""
-        return [patch.state_now() for patch in self._patches]
-
-    def note_missing(self) -> None:
-        """Say once, in one line, when the SDK turns out to have nothing of what is watched."""
-        states = {p.state for p in self._patches if isinstance(p.hook, Hook)}
-        if states == {"missing"} and not self._is_empty:
-            self._is_empty = True
-            distribution = self.dependencies[0].partition(" ")[0]
-            _logger.warning(
-                "%s %s has none of the methods that Peekr watches: its calls are not recorded",
-                distribution,
-                installed(distribution) or "(of an unknown version)",
-            )
-
         elif not self._expected:
             self._expected = True
             cast("Any", wrapt).register_post_import_hook(self._imported, self._hook.module)
@@ -199,6 +199,16 @@ class _Patch:
         """Put the original back, unless somebody has wrapped ours since: then ours passes on."""
         if self._shim is not None and self._present() is self._shim:
             setattr(self._cls, self._name, self._original)
+
+    def state_now(self) -> HookState:
+        """How the hook stands."""
+        if self._shim is None:
+            return HookState(self._hook.module, self._hook.target, self.state)
+        makers = makers_of(self._present(), self._shim)
+        is_on = self._owner.runtime is not None and "peekr" in makers
+        return HookState(
+            self._hook.module, self._hook.target, "on" if is_on else "off", tuple(makers)
+        )
 
     def _present(self) -> Any:
         """What the class itself, not a base of it, has under the method's name."""
@@ -211,10 +221,13 @@ class _Patch:
     def _imported(self, module: Any) -> None:
         try:
             if self._find(module):
+                self.state = "found"
                 if self._owner.runtime is not None:
                     self._put()
             else:
                 _logger.debug("%s has no %s: not watched", self._hook.module, self._hook.target)
+                self.state = "missing"
+                self._owner.note_missing()
         except Exception:
             faults.report(f"hooking {self._hook.module}.{self._hook.target}")
 
@@ -222,16 +235,6 @@ class _Patch:
         path = self._hook.target.split(".")
         found: Any = module
         for step in path[:-1]:
-    def state_now(self) -> HookState:
-        """How the hook stands."""
-        if self._shim is None:
-            return HookState(self._hook.module, self._hook.target, self.state)
-        makers = makers_of(self._present(), self._shim)
-        is_on = self._owner.runtime is not None and "peekr" in makers
-        return HookState(
-            self._hook.module, self._hook.target, "on" if is_on else "off", tuple(makers)
-        )
-
             found = getattr(found, step, None)
         if found is None:
             return False
@@ -243,13 +246,10 @@ class _Patch:
         if original is None:
             return False
         self._original = original
-                self.state = "found"
         if isinstance(hook, Hook):
             self._shim = _shim(owner, hook, original)
         else:
             self._shim = hook.replace(lambda: owner.runtime, original)
-                self.state = "missing"
-                self._owner.note_missing()
         return True
 
     def _put(self) -> None:
