@@ -174,7 +174,7 @@ class Settings:
         if self.tenant_id is not None and not isinstance(self.tenant_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"tenant_id={self.tenant_id!r} is not a text")
         _check_each("alerts", self.alerts, ("check", "on_trigger", "__call__"))
-        _check_each("evaluators", self.evaluators, ("evaluate",))
+        _check_each("evaluators", self.evaluators, ("evaluate", "__call__"))
         _check_each("guardrails", self.guardrails, ("check", "redact", "__call__"))
         if self.evaluate_filter is not None and not callable(self.evaluate_filter):
             raise TypeError(f"evaluate_filter={self.evaluate_filter!r} is not callable")
