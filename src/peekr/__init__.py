@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from peekr import eval, exporters, guard
     from peekr.bootstrap import flush, instrument, shutdown, uninstrument
     from peekr.decorator import trace
-    from peekr.errors import ConfigurationError, GuardrailError, PeekrError, UnreadableFileError
+    from peekr.errors import (
+        BudgetExceededError,
+        ConfigurationError,
+        GuardrailError,
+        PeekrError,
+        UnreadableFileError,
+    )
     from peekr.eval.retrieval import clear_evidence, evidence, record_evidence
     from peekr.experiments import experiment
     from peekr.exporters import (
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
     from peekr.spans import end_span, get_current_span, span, start_span
 
 __all__ = [
+    "BudgetExceededError",
     "ConfigurationError",
     "ConsoleExporter",
     "FastAPIMiddleware",
@@ -77,6 +84,7 @@ __all__ = [
 # Where each public name lives. Loaded at first use: the command line reads files without any
 # OpenTelemetry, and a program pays for what it uses.
 _HOMES = {
+    "BudgetExceededError": "peekr.errors",
     "ConfigurationError": "peekr.errors",
     "ConsoleExporter": "peekr.exporters",
     "FastAPIMiddleware": "peekr.middleware",

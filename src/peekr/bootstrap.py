@@ -28,6 +28,7 @@ from peekr.termination import TerminationGuard
 if TYPE_CHECKING:
     from peekr.instrumentation.call import Call
     from peekr.instrumentation.runtime import Observer
+    from peekr.pipeline.budgeting import Budgets
     from peekr.pipeline.chain import Stage
     from peekr.pipeline.gate import RedactionGate
     from peekr.pricing.own import PricesGiven
@@ -254,6 +255,7 @@ _exit_registered = False
 def _install(settings: Settings, tracer_provider: Any) -> None:
     global _current, _exit_registered
     book = _price_book(settings)
+    budgets = _budgets(settings, book)
     with _lock:
         chosen = provider.choose(tracer_provider)
         processor = provider.joined(chosen)
@@ -279,8 +281,8 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
             tracer_provider=chosen,
             capture_content=settings.capture_content,
             max_chars=provider.max_attribute_chars(chosen),
-            admissions=_admissions(settings),
-            observers=_observers(settings),
+            admissions=_admissions(settings, budgets),
+            observers=_observers(settings, budgets),
             prices=book,
         )
         if not _exit_registered:
@@ -331,6 +333,16 @@ def _price_book(settings: Settings) -> PriceBook:
     from peekr.pricing.own import OwnPrices
 
     return PriceBook(OwnPrices.of(settings.prices))
+
+
+def _budgets(settings: Settings, book: PriceBook) -> Optional[Budgets]:
+    if not settings.budgets:
+        return None
+    from peekr.pipeline.budgeting import Budgets
+
+    for budget in settings.budgets:
+        budget.bind(settings.writes_sqlite, settings.tenant_id)
+    return Budgets(settings.budgets, book)
 
 
 def _pipeline(
@@ -387,26 +399,34 @@ def _stages(settings: Settings, book: PriceBook) -> list[Stage]:
                 retention_class=settings.retention_class,
             )
         )
-    if settings.alerts:
+    if settings.rules:
         from peekr.pipeline.alerting import AlertStage, ArrivalStage
 
-        alerting = AlertStage(settings.alerts)
+        alerting = AlertStage(settings.rules)
         # In front of those that hold spans: a root waits for the spans below it that they hold.
         stages.insert(0, ArrivalStage(alerting))
         stages.append(alerting)
     return stages
 
 
-def _admissions(settings: Settings) -> tuple[Callable[[Call], None], ...]:
+def _admissions(
+    settings: Settings, budgets: Optional[Budgets]
+) -> tuple[Callable[[Call], None], ...]:
     """What may refuse a call before it is sent."""
     del settings
-    return ()
+    admissions: list[Callable[[Call], None]] = []
+    if budgets is not None:
+        admissions.append(budgets.admit)
+    return tuple(admissions)
 
 
-def _observers(settings: Settings) -> tuple[Observer, ...]:
+def _observers(settings: Settings, budgets: Optional[Budgets]) -> tuple[Observer, ...]:
     """What is told of each call's end, also of calls whose span is not sampled."""
     del settings
-    return ()
+    observers: list[Observer] = []
+    if budgets is not None:
+        observers.append(budgets.observe)
+    return tuple(observers)
 
 
 def _make_sinks(settings: Settings) -> list[RecordSink]:

@@ -173,16 +173,28 @@ class Settings:
                 raise ConfigurationError(f"{argument} is empty; None writes no such file")
         if self.tenant_id is not None and not isinstance(self.tenant_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"tenant_id={self.tenant_id!r} is not a text")
-        _check_each("alerts", self.alerts, ("check", "on_trigger", "__call__"))
+        _check_each("alerts", self.rules, ("check", "__call__"))
+        _check_alerts(self.rules)
         _check_each("evaluators", self.evaluators, ("evaluate", "__call__"))
         _check_each("guardrails", self.guardrails, ("check", "redact", "__call__"))
         if self.evaluate_filter is not None and not callable(self.evaluate_filter):
             raise TypeError(f"evaluate_filter={self.evaluate_filter!r} is not callable")
         if self.budget_alert is not None:
-            _check_each("budget_alert", (self.budget_alert,), ("reset",))
+            _check_each("budget_alert", (self.budget_alert,), ("admit",))
         if self.exporter is not None:
             _check_exporter(self.exporter)
         self._check_compliance()
+
+    @property
+    def budgets(self) -> tuple[Any, ...]:
+        """The budgets, wherever they were given; each once."""
+        given = () if self.budget_alert is None else (self.budget_alert,)
+        return given + tuple(one for one in self.alerts if _is_budget(one) and one not in given)
+
+    @property
+    def rules(self) -> tuple[Any, ...]:
+        """The alerts that look at traces."""
+        return tuple(one for one in self.alerts if not _is_budget(one))
 
     @property
     def writes_jsonl(self) -> Optional[Path]:
@@ -306,6 +318,23 @@ def _check_exporter(exporter: Any) -> None:
             f"exporter={exporter!r}: its export is a coroutine function, but exporters run on "
             "threads without an event loop; make it a plain method"
         )
+
+
+def _is_budget(alert: Any) -> bool:
+    return not isinstance(alert, type) and callable(getattr(alert, "admit", None))
+
+
+def _check_alerts(alerts: Sequence[Any]) -> None:
+    if not alerts:
+        return
+    import inspect  # here: few give any, and it takes longer to load than the rest of this
+
+    for alert in alerts:
+        if inspect.iscoroutinefunction(getattr(alert, "check", alert)):
+            raise TypeError(
+                f"alerts: {alert!r} is to be awaited, but alerts run on a thread without an event "
+                "loop; make it a plain function"
+            )
 
 
 def _check_each(argument: str, items: Sequence[Any], methods: tuple[str, ...]) -> None:

@@ -1,10 +1,11 @@
 """Every error that Peekr raises on purpose.
 
 They exist so that an application can tell a fault of its telemetry set-up from a fault of its
-own. None of them is ever raised out of a model call that is merely watched; `GuardrailError` is
-what a guardrail raises out of one that it stops.
+own. None of them is ever raised out of a model call that is merely watched; `GuardrailError` and
+`BudgetExceededError` are what a guardrail and a budget raise out of one that they stop.
 
     PeekrError
+    ├── BudgetExceededError                a budget is spent: the model call was not sent
     ├── ConfigurationError (ValueError)    an argument or variable that cannot be used
     ├── EvaluationError                    an evaluator could not give a score; the message says why
     ├── GuardrailError                     a guardrail stopped a model call or withheld its answer
@@ -16,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "BudgetExceededError",
     "ConfigurationError",
     "EvaluationError",
     "GuardrailError",
@@ -26,6 +28,46 @@ __all__ = [
 
 class PeekrError(Exception):
     """The root of the tree: catch it to catch whatever Peekr raises on purpose."""
+
+
+class BudgetExceededError(PeekrError):
+    """A budget is spent, so a model call was not sent.
+
+    Attributes:
+        message: The message.
+        limit_usd: The budget's limit, in US dollars.
+        spent_usd: What is spent of it in this window.
+        scope: What has a budget of its own: `process`, `session`, `tenant`, `user`, `trace`.
+        key: Which one: the tenant's id, say; empty for the process.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit_usd: float = 0.0,
+        spent_usd: float = 0.0,
+        scope: str = "process",
+        key: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.limit_usd = limit_usd
+        self.spent_usd = spent_usd
+        self.scope = scope
+        self.key = key
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Process pools carry errors as pickles.
+        return _exceeded, (self.message, self.limit_usd, self.spent_usd, self.scope, self.key)
+
+
+def _exceeded(
+    message: str, limit_usd: float, spent_usd: float, scope: str, key: str
+) -> BudgetExceededError:
+    return BudgetExceededError(
+        message, limit_usd=limit_usd, spent_usd=spent_usd, scope=scope, key=key
+    )
 
 
 class ConfigurationError(PeekrError, ValueError):

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from peekr.alert.base import BaseAlert, FunctionAlert
+    from peekr.alert.budget import BudgetAlert, BudgetNotice
     from peekr.alert.rules import CostSpike, ErrorRate, LatencyP95, ScoreFloor, TokenGrowth
     from peekr.alert.sinks import DeliveryError, SlackSink, StderrSink, WebhookSink
 
 __all__ = [
     "BaseAlert",
+    "BudgetAlert",
+    "BudgetNotice",
     "CostSpike",
     "DeliveryError",
     "ErrorRate",
@@ -32,6 +35,8 @@ __all__ = [
 # Where each public name lives; loaded at first use, so that who sets a budget loads no rules.
 _HOMES = {
     "BaseAlert": "peekr.alert.base",
+    "BudgetAlert": "peekr.alert.budget",
+    "BudgetNotice": "peekr.alert.budget",
     "CostSpike": "peekr.alert.rules",
     "DeliveryError": "peekr.alert.sinks",
     "ErrorRate": "peekr.alert.rules",

@@ -48,6 +48,7 @@ class Call:
         extractor: Reads the request and what comes back.
         recording: False when the span is not recorded.
         reading: False when nobody wants to know what comes back.
+        holds: Chunks are held back until guardrails have looked at them.
         first_chunk_ns: When the first chunk came, in Unix nanoseconds; 0 before.
         hidden: Chunks for which it is True are not handed to the caller.
         arriving: Tells what of a stream has arrived, to whoever ends the call from outside.
@@ -57,6 +58,8 @@ class Call:
             the price table is still on its way.
         kept: What an admission wants to know again when the call ends, under its own key.
     """
+
+    holds: bool = False
 
     __slots__ = (
         "__weakref__",

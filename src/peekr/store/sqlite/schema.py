@@ -67,7 +67,7 @@ _INDEXES = {
     "idx_retention": "retention_class",
 }
 
-_OWN_TABLES = frozenset({"spans", "feedback"})
+_OWN_TABLES = frozenset({"spans", "feedback", "budgets"})
 
 
 class ForeignDatabaseError(Exception):
