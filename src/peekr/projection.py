@@ -1,0 +1,376 @@
+"""The one projection: a finished OpenTelemetry span, whoever made it, as a record.
+
+Needs no OpenTelemetry, so that spans that are read from a file go the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional, Protocol, cast
+
+from peekr import dialects
+from peekr.encoding import loads
+from peekr.messages import to_record
+from peekr.record import SpanRecord
+from peekr.semconv import otel, own
+
+__all__ = ["SYSTEM_COUNT", "FinishedSpan", "project"]
+
+# Attributes whose value is also wanted under the record's own name.
+_COPIED = (
+    (otel.GEN_AI_REQUEST_MODEL, "model"),
+    (otel.GEN_AI_PROVIDER_NAME, "provider"),
+    (otel.GEN_AI_USAGE_INPUT_TOKENS, "tokens_input"),
+    (otel.GEN_AI_USAGE_OUTPUT_TOKENS, "tokens_output"),
+    (otel.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, "tokens_cache_read"),
+    (otel.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, "tokens_cache_write"),
+    (otel.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, "tokens_reasoning"),
+    (otel.GEN_AI_RESPONSE_FINISH_REASONS, "finish_reasons"),
+    (otel.SESSION_ID, "session_id"),
+    (otel.USER_ID, "user_id"),
+)
+# Peekr's own attributes, which the record carries under a plain name alone.
+_RENAMED = (
+    (own.PEEKR_COST_USD, "cost_usd"),
+    (own.PEEKR_EXPERIMENT_VARIANT, "experiment_variant"),
+    (own.PEEKR_FEATURE, "feature"),
+    (own.PEEKR_ENDPOINT, "endpoint"),
+)
+# JSON text on the span, a JSON value in the record.
+_IN_AND_OUT = (
+    (own.PEEKR_INPUT, "input"),
+    (own.PEEKR_OUTPUT, "output"),
+    (otel.GEN_AI_TOOL_CALL_ARGUMENTS, "input"),
+    (otel.GEN_AI_TOOL_CALL_RESULT, "output"),
+    (own.PEEKR_EVIDENCE, "evidence"),
+    (own.PEEKR_EVAL_SCORES, "eval_scores"),
+    (own.PEEKR_EVAL_EXPLANATIONS, "eval_explanations"),
+    (own.PEEKR_EVAL_ERRORS, "eval_errors"),
+    (own.PEEKR_EVAL_HALLUCINATION_DETAILS, "hallucination_details"),
+    (own.PEEKR_GUARDRAIL_VIOLATIONS, "guardrail_violations"),
+    (own.PEEKR_GUARDRAIL_WARNINGS, "guardrail_warnings"),
+    (own.PEEKR_GUARDRAIL_ERRORS, "guardrail_errors"),
+    (own.PEEKR_GUARDRAIL_UNCHECKED, "guardrail_unchecked"),
+    (own.PEEKR_COMPLIANCE_VIOLATIONS, "compliance_violations"),
+)
+# JSON text on the span, a JSON value in the record.
+_STRUCTURED = (otel.GEN_AI_TOOL_DEFINITIONS, own.PEEKR_REQUEST_PARAMETERS)
+# Operations whose single input is a bare text rather than a conversation.
+_BARE_TEXT = ("embeddings", "text_completion")
+
+# At hand for the path that every span takes: a lookup in a module or an enumeration costs more
+# than the rest of its line.
+_OPERATION = otel.GEN_AI_OPERATION_NAME
+_INPUT_MESSAGES = otel.GEN_AI_INPUT_MESSAGES
+_OUTPUT_MESSAGES = otel.GEN_AI_OUTPUT_MESSAGES
+_SYSTEM_INSTRUCTIONS = otel.GEN_AI_SYSTEM_INSTRUCTIONS
+_RESPONSE_MODEL = otel.GEN_AI_RESPONSE_MODEL
+_FIRST_CHUNK = otel.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK
+_RECORD_NAME = own.PEEKR_RECORD_NAME
+_TENANT_ID = own.PEEKR_TENANT_ID
+_RETENTION_CLASS = own.PEEKR_RETENTION_CLASS
+_JSON_ATTRIBUTES = own.PEEKR_JSON_ATTRIBUTES
+_SCORE = "gen_ai.evaluation.result"
+# Read one by one, and not kept under their own names.
+_TAKEN = (
+    _RECORD_NAME,
+    _TENANT_ID,
+    _RETENTION_CLASS,
+    _INPUT_MESSAGES,
+    _OUTPUT_MESSAGES,
+    _SYSTEM_INSTRUCTIONS,
+    *(key for key, _ in (*_RENAMED, *_IN_AND_OUT)),
+    *_STRUCTURED,
+)
+# What becomes of an attribute: the name under which it is copied, or "" where it is taken. One
+# lookup an attribute, for every look at something else costs more than the work itself.
+_PLAN = {**dict(_COPIED), **dict.fromkeys(_TAKEN, "")}
+
+# Whether no dialect is spoken in attributes: one step for spans that are none's.
+_IS_PLAIN = dialects.MARKERS.isdisjoint
+
+SYSTEM_COUNT = "system_instructions"
+"""Attribute of the record: how many of the leading messages were given apart from the others."""
+
+
+class FinishedSpan(Protocol):
+    """What is read of a span: OpenTelemetry's `ReadableSpan` has it, and a span from a file."""
+
+    @property
+    def name(self) -> str:
+        """The span's own name."""
+        ...
+
+    @property
+    def attributes(self) -> Optional[Mapping[str, Any]]:
+        """By name."""
+        ...
+
+    @property
+    def events(self) -> Sequence[Any]:
+        """Objects with `name`, `attributes` and `timestamp` in nanoseconds."""
+        ...
+
+    @property
+    def status(self) -> Any:
+        """An object with `is_unset`, `is_ok` and `description`."""
+        ...
+
+    @property
+    def context(self) -> Any:
+        """An object with `trace_id` and `span_id`."""
+        ...
+
+    @property
+    def parent(self) -> Any:
+        """An object with `span_id`, or None."""
+        ...
+
+    @property
+    def start_time(self) -> Optional[int]:
+        """In nanoseconds since 1970."""
+        ...
+
+    @property
+    def end_time(self) -> Optional[int]:
+        """In nanoseconds since 1970."""
+        ...
+
+    @property
+    def instrumentation_scope(self) -> Any:
+        """An object with `name`, or None."""
+        ...
+
+
+def project(
+    span: FinishedSpan,
+    tenant_id: Optional[str] = None,
+    retention_class: Optional[str] = None,
+) -> SpanRecord:
+    """The record of a finished span.
+
+    Runs on the thread that ended the span, unless an earlier stage moved the work.
+
+    Args:
+        span: The finished span; it is not changed.
+        tenant_id: The tenant where the span names none.
+        retention_class: The retention class where the span names none.
+    """
+    held: Any = span.attributes
+    source: dict[str, Any]
+    try:
+        # mappingproxy.copy() asks the SDK's own mapping for a plain dict, in one step.
+        source = held.copy()
+    except AttributeError:
+        source = dict(held or {})  # a span that no tracer made
+    if _JSON_ATTRIBUTES in source:
+        _unpack(source, source.pop(_JSON_ATTRIBUTES))
+    name, events = span.name, span.events
+    if _RECORD_NAME not in source and not _IS_PLAIN(source):
+        events = _translated(source, span)
+    attributes: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    taken: dict[str, Any] = {}
+    plan = _PLAN.get
+    for key, value in source.items():
+        plain = plan(key, key)
+        if plain is key:
+            rest[key] = value
+        elif plain:
+            attributes[plain] = rest[key] = value
+        else:
+            taken[key] = value
+    if taken:
+        take = taken.pop
+        name = take(_RECORD_NAME, None) or name
+        tenant_id = take(_TENANT_ID, None) or tenant_id
+        retention_class = take(_RETENTION_CLASS, None) or retention_class
+    if _OPERATION in source:
+        _model_call(source, taken, attributes)
+    if taken:
+        _take(taken, attributes)
+    attributes.update(rest)
+    status = "ok"
+    if not span.status.is_unset and not span.status.is_ok:
+        status = "error"
+        attributes["error"] = _error(span, source)
+    if events:
+        _events(events, status, attributes)
+    context, parent = span.context, span.parent
+    start_ns, end_ns = span.start_time or 0, span.end_time or 0
+    return SpanRecord(
+        format(context.trace_id, "032x"),
+        format(context.span_id, "016x"),
+        None if parent is None else format(parent.span_id, "016x"),
+        name,
+        start_ns / 1e9,
+        end_ns / 1e9,
+        (end_ns - start_ns) / 1e6,
+        status,
+        tenant_id,
+        retention_class,
+        attributes,
+    )
+
+
+def _translated(source: dict[str, Any], span: FinishedSpan) -> Sequence[Any]:
+    """Read what another instrumentation wrote; the events that are left."""
+    scope = span.instrumentation_scope
+    draft = dialects.Draft(source, span.events, (scope.name or "") if scope else "", span.name)
+    dialects.translate(draft)
+    return draft.events
+
+
+def _take(taken: dict[str, Any], attributes: dict[str, Any]) -> None:
+    """Move what has a plain name in the record, or is JSON text on the span."""
+    for key, plain in _RENAMED:
+        if key in taken:
+            attributes[plain] = taken.pop(key)
+    for key, plain in _IN_AND_OUT:
+        if key in taken:
+            attributes[plain] = _value(taken.pop(key))
+    for key, value in taken.items():
+        attributes[key] = _value(value)
+
+
+def _model_call(source: dict[str, Any], taken: dict[str, Any], attributes: dict[str, Any]) -> None:
+    """What only model calls have; content moves from the conventions' form into the record's."""
+    if "model" not in attributes and _RESPONSE_MODEL in source:
+        attributes["model"] = source[_RESPONSE_MODEL]
+    bare = source[_OPERATION] in _BARE_TEXT
+    tokens_input = attributes.get("tokens_input")
+    if tokens_input is not None:
+        tokens_output = attributes.get("tokens_output")
+        if tokens_output is not None or bare:
+            try:
+                attributes["tokens_total"] = 0 + tokens_input + (tokens_output or 0)
+            except TypeError:
+                pass  # another instrumentation's texts
+    if _FIRST_CHUNK in source:
+        try:
+            attributes["time_to_first_token_ms"] = source[_FIRST_CHUNK] * 1000.0
+        except TypeError:
+            pass
+    raw = taken.pop(_INPUT_MESSAGES, None)
+    system = taken.pop(_SYSTEM_INSTRUCTIONS, None)
+    if raw is not None or system is not None:
+        _input(raw, system, bare, attributes)
+    raw = taken.pop(_OUTPUT_MESSAGES, None)
+    if raw is not None:
+        _output(raw, attributes)
+
+
+def _input(raw: Any, system: Any, bare: bool, attributes: dict[str, Any]) -> None:
+    made = _messages(raw) if raw is not None else []
+    if made is None:
+        # Cut off by a limit that knows no JSON: what is left of the text.
+        attributes["input"] = raw
+        if system is not None:
+            attributes[_SYSTEM_INSTRUCTIONS] = _value(system)
+        return
+    if system is not None:
+        made[:0] = _messages([{"role": "system", "parts": _value(system)}]) or [
+            {"role": "system", "content": system}
+        ]
+        attributes[SYSTEM_COUNT] = 1
+    elif bare and len(made) == 1 and len(made[0]) == 2 and isinstance(made[0]["content"], str):
+        attributes["input"] = made[0]["content"]
+        return
+    attributes["input"] = made
+
+
+def _output(raw: Any, attributes: dict[str, Any]) -> None:
+    reasons = attributes.get("finish_reasons") or ()
+    try:
+        messages = loads(raw) if isinstance(raw, str) else raw
+        for index, entry in enumerate(messages):
+            # The reason stands in finish_reasons already, in the order of the messages.
+            reason = entry.get("finish_reason")
+            if reason is not None and reason == (reasons[index] if index < len(reasons) else ""):
+                del entry["finish_reason"]
+        made = to_record(messages)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        attributes["output"] = raw
+        return
+    if len(made) == 1 and len(made[0]) == 2 and isinstance(made[0]["content"], str):
+        attributes["output"] = made[0]["content"]
+        return
+    attributes["output"] = made
+    calls = [call for entry in made for call in _tool_calls(entry)]
+    if calls:
+        attributes["tool_calls"] = calls
+
+
+def _tool_calls(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = entry.get("tool_calls") or []
+    content = entry["content"]
+    if isinstance(content, list) and "tool_call_id" not in entry:
+        # Those that other parts follow stay in the content.
+        parts = cast("list[dict[str, Any]]", content)
+        found = [part for part in parts if _is_tool_call(part)] + found
+    if not found:
+        return found
+    return [{key: call.get(key) for key in ("id", "name", "arguments")} for call in found]
+
+
+def _is_tool_call(part: Any) -> bool:
+    return isinstance(part, dict) and cast("dict[str, Any]", part).get("type") == "tool_call"
+
+
+def _messages(raw: Any) -> Optional[list[dict[str, Any]]]:
+    """Messages in the record's form; None where the attribute holds something else."""
+    try:
+        return to_record(loads(raw) if isinstance(raw, str) else raw)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _unpack(source: dict[str, Any], names: Sequence[str]) -> None:
+    """Read the JSON text of nested values; an empty one stands for a deleted attribute."""
+    for name in names:
+        text = source.pop(name, "")
+        if text != "":
+            source[name] = _value(text)
+
+
+def _value(raw: Any) -> Any:
+    if not isinstance(raw, str):
+        return raw
+    try:
+        return loads(raw)
+    except ValueError:
+        return raw  # cut off by a limit that knows no JSON, or a plain text
+
+
+def _error(span: FinishedSpan, source: dict[str, Any]) -> str:
+    description = span.status.description
+    if description:
+        return description
+    for event in reversed(span.events):
+        if event.name == "exception" and event.attributes:
+            message = event.attributes.get(otel.EXCEPTION_MESSAGE)
+            if message:
+                return str(message)
+    return str(source.get(otel.ERROR_TYPE) or "error")
+
+
+def _events(events: Sequence[Any], status: str, attributes: dict[str, Any]) -> None:
+    others: list[dict[str, Any]] = []
+    # Of several exceptions the last one is it that ended the span.
+    last = next((event for event in reversed(events) if event.name == "exception"), None)
+    for event in events:
+        if event.name == _SCORE and ("eval_scores" in attributes or "eval_errors" in attributes):
+            continue
+        detail = dict(event.attributes or {})
+        if event is last:
+            for key in (otel.EXCEPTION_TYPE, otel.EXCEPTION_STACKTRACE):
+                if key in detail:
+                    attributes[key] = detail[key]
+            message = detail.get(otel.EXCEPTION_MESSAGE)
+            if status == "error":
+                if message and str(message) not in attributes["error"]:
+                    attributes[otel.EXCEPTION_MESSAGE] = message
+                continue
+        others.append({"name": event.name, "time": event.timestamp / 1e9, "attributes": detail})
+    if others:
+        attributes["events"] = others
