@@ -26,6 +26,7 @@ from peekr.instrumentation import (
     Usage,
     iterators,
 )
+from peekr.instrumentation.propagation import withhold
 from peekr.instrumentation.runtime import ACTIVE_KEY, Hook, Runtime, loaded, open_streams
 from peekr.messages import dump
 from peekr.pricing.book import Pending, PriceBook, tier_of
@@ -157,6 +158,7 @@ class Call:
 
     def context(self) -> otel_context.Context:
         """The context for the SDK's own work: our span current, nested hooks off."""
+        withhold()
         current = otel_context.set_value(ACTIVE_KEY, self.hook.provider)
         return otel_trace.set_span_in_context(self._span, current)
 

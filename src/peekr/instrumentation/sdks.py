@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import pkgutil
+import sys
 from typing import Any, Optional, cast
 
 import wrapt
@@ -53,6 +54,9 @@ def leave_all() -> None:
     for instrumentations in list(_loaded.values()):
         for instrumentation in instrumentations:
             instrumentation.leave()
+    propagation = sys.modules.get("peekr.instrumentation.propagation")
+    if propagation is not None:  # loaded with the first call
+        propagation.release()
 
 
 def arguments_in_force() -> dict[str, Any]:

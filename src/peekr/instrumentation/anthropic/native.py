@@ -23,6 +23,7 @@ from opentelemetry import trace as otel_trace
 from peekr.instrumentation import field
 from peekr.instrumentation.anthropic.client import tracing_settings
 from peekr.instrumentation.hooks import Replacement
+from peekr.instrumentation.propagation import outside_of_call
 from peekr.instrumentation.runtime import Runtime
 
 __all__ = ["REPLACEMENTS", "silence"]
@@ -59,7 +60,7 @@ def silence(client: Any, options: Any) -> None:
     propagation = settings.get("propagation")
     if propagation and _is_asked(propagation) and field(settings.get("traces"), "enabled"):
         carrier: dict[str, str] = {}
-        propagate.inject(carrier)
+        propagate.inject(carrier, outside_of_call())
         headers: Any = options.headers
         given = cast("Mapping[str, Any]", headers if isinstance(headers, Mapping) else {})
         options.headers = {**given, **carrier}
