@@ -9,10 +9,9 @@ from opentelemetry import trace as otel_trace
 from opentelemetry.context import Context
 
 from peekr._version import __version__
+from peekr.semconv.otel import SCHEMA_URL
 
 __all__ = ["OWN_SPAN", "SCHEMA_URL", "SPAN", "Tracing", "current", "follow"]
-
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.42.0"
 
 OWN_SPAN = otel_context.create_key("peekr-span")
 """Where a context holds the innermost span that was started through Peekr, as Peekr's view."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+PEEKR_COMPLIANCE_VIOLATIONS: Final = "peekr.compliance.violations"
+"""JSON array of the compliance rules that the call breaks, each with type, pack, matched and rule."""
 PEEKR_COST_USD: Final = "peekr.cost_usd"
 """The price of the model call in US dollars."""
 PEEKR_EMBEDDINGS_COUNT: Final = "peekr.embeddings.count"
@@ -31,6 +33,14 @@ PEEKR_FEATURE: Final = "peekr.feature"
 """A tag for filtering, set by the application."""
 PEEKR_GENERATOR_ITEMS: Final = "peekr.generator.items"
 """How many values a traced generator gave."""
+PEEKR_GUARDRAIL_ERRORS: Final = "peekr.guardrail.errors"
+"""JSON array of faults in guardrails, each with the guard, the field and the exception's type; that guard has not looked at the text."""
+PEEKR_GUARDRAIL_UNCHECKED: Final = "peekr.guardrail.unchecked"
+"""JSON array of what the guardrails could not look at, such as images, each with the field."""
+PEEKR_GUARDRAIL_VIOLATIONS: Final = "peekr.guardrail.violations"
+"""JSON array of what guardrails blocked the call for, each with the guard, the field and the rule, without the text."""
+PEEKR_GUARDRAIL_WARNINGS: Final = "peekr.guardrail.warnings"
+"""JSON array of what guardrails found that only warn, each with the guard, the field and the rule, without the text."""
 PEEKR_INPUT: Final = "peekr.input"
 """JSON text of what went into a span that is no model call, such as a function's arguments by name."""
 PEEKR_INTERNAL: Final = "peekr.internal"
