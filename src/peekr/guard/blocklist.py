@@ -18,7 +18,12 @@ from peekr.guard.base import (
     merged,
 )
 from peekr.guard.patterns import BoundedPattern, Exceptions
-from peekr.guard.secrets import COMMON_SECRETS, SecretPattern, SecretPatterns
+from peekr.guard.secrets import (
+    COMMON_SECRETS,
+    SecretPattern,
+    SecretPatterns,
+    may_hold_secret,
+)
 
 __all__ = ["Blocklist"]
 
@@ -137,6 +142,8 @@ class Blocklist(BaseGuardrail):
         return made[start:] if made.startswith(whole[:start]) else self.mark
 
     def _found_secrets(self, text: str) -> list[Finding]:
+        if not self._secrets or not may_hold_secret(text):
+            return []
         return [
             Finding(secret.rule, *span) for secret in self._secrets for span in secret.spans(text)
         ]

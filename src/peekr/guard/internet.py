@@ -77,7 +77,7 @@ _VERSION_NAME = re.compile(
     re.I,
 )
 _REQUIREMENT = re.compile(r"[=~<>!^]=\s?$")
-_PRODUCT = re.compile(r"(?:(?:^|[\s(\"',;])[A-Za-z][\w.+-]*/|[A-Za-z][\w.]*[-_@])$")
+_PRODUCT = re.compile(r"(?:(?:^|[\s(\"',;])[A-Za-z][\w.+-]*/|[A-Za-z][\w.]*[-_])$")
 
 
 def ipv4s(text: str, run: Place) -> Iterator[Place]:
@@ -120,6 +120,10 @@ _IPV6 = re.compile(
 )
 
 
+_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
+_OF_IPV6 = frozenset("0123456789abcdefABCDEF:")
+
+
 def may_have_ipv6(text: str) -> bool:
     """Whether a text has as many colons as an IPv6 address has."""
     return "::" in text or text.count(":") >= 7
@@ -127,7 +131,18 @@ def may_have_ipv6(text: str) -> bool:
 
 def ipv6s(text: str) -> Iterator[Place]:
     """IPv6 addresses; no times, no hardware addresses, no slices and no paths of code."""
-    for match in _IPV6.finditer(text):
+    last = 0
+    for colons in _COLONS.finditer(text):
+        start = colons.start()
+        if start < last:
+            continue
+        least = max(last, start - 40)
+        while start > least and text[start - 1] in _OF_IPV6:
+            start -= 1
+        match = _IPV6.match(text, start)
+        if match is None:
+            continue
+        last = match.end()
         written = match[0]
         try:
             address = ipaddress.IPv6Address(written.partition("%")[0])

@@ -83,6 +83,8 @@ def is_card(digits: str) -> bool:
 
     Source: ISO/IEC 7812-1, annex B (Luhn).
     """
+    if not digits.isascii():
+        digits = "".join(str(int(digit)) for digit in digits)  # of other scripts
     length = len(digits)
     if not any(
         low <= digits[: len(low)] <= high and length in lengths for low, high, lengths in _ISSUERS

@@ -19,6 +19,7 @@ __all__ = ["PhoneFinder"]
 Place = tuple[int, int]
 
 _GAP = r"[ \-./\t\u00a0\u2007\u2010-\u2015\u202f]"
+_GAPS = re.compile(_GAP)
 _EXTENSION = r"(?:[ ,;]{0,2}(?:x|ext\.?|extension|#)[ .:]?\d{1,6})?"
 # Between two digits: at most three characters, of which brackets may be some.
 _BETWEEN = r"(?:[ \-./()\t\u00a0\u2007\u2010-\u2015\u202f]{0,3})"
@@ -79,8 +80,13 @@ class PhoneFinder:
         Args:
             regions: Countries, by ISO 3166 code, whose national numbers count.
         """
-        self._regions = tuple(regions)
         self._library = _library()
+        # The grouping of North American numbers is known without it.
+        self._regions = tuple(
+            region
+            for region in regions
+            if self._library is not None and self._library.country_code_for_region(region) != 1
+        )
 
     def phones(self, text: str, run: Place) -> Iterator[Place]:
         """Phone numbers within a run of digits; they may overlap.
@@ -90,6 +96,8 @@ class PhoneFinder:
             run: Where the digits begin and end.
         """
         start, end = run
+        if _DATE.match(text, start, end):
+            return
         # `+`, a bracket or an extension may adjoin the run.
         first, last = max(0, start - 2), min(len(text), end + 14)
         yield from self._international(text, first, last)
@@ -100,7 +108,7 @@ class PhoneFinder:
             if _stands_alone(text, match) and not _counts_up(match[0]):
                 yield match.span()
         is_named = is_called(text, start, _NAME)
-        if is_named or self._library is not None:
+        if is_named or self._regions:
             for match in _ANY.finditer(text, first, last):
                 if (
                     match.start() < end
@@ -133,7 +141,7 @@ class PhoneFinder:
         before = text[start - 1 : start]
         if before.isalnum() and not (before in "nrt" and text[start - 2 : start - 1] == "\\"):
             return False
-        if not has_plus and not re.search(_GAP, written) and not is_called(text, start, _NAME):
+        if not has_plus and not _GAPS.search(written) and not is_called(text, start, _NAME):
             return False
         digits = _digits(written)[0 if has_plus else 2 :]
         code = next((digits[:n] for n in (1, 2, 3) if digits[:n] in _CODES), None)
@@ -149,7 +157,7 @@ class PhoneFinder:
         digits = _digits(written)
         if is_named and 7 <= len(digits) <= 15 and not _is_moment(written, digits):
             return len(set(digits)) > 1
-        if self._library is None or len(digits) < 8 or not re.search(_GAP, written.strip()):
+        if len(digits) < 8 or not _GAPS.search(written.strip()):
             return False
         return any(self._is_possible(written, region) for region in self._regions)
 
@@ -228,6 +236,10 @@ def _counts_up(written: str) -> bool:
 
 _MOMENT = re.compile(
     r"(?:19|20)\d\d[-./ ]?(?:0[1-9]|1[0-2])[-./ ]?(?:0[1-9]|[12]\d|3[01])(?!\d{3})"
+)
+# A day, perhaps with an hour: nothing to look at.
+_DATE = re.compile(
+    r"(?:19|20)\d\d([-./])(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?:\D+\d\d?)?\D*$"
 )
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}$")
 

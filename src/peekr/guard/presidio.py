@@ -65,7 +65,7 @@ class PresidioFinder:
                     score_threshold=_LEAST_SCORE,
                 )
             for result in results:
-                category = _CATEGORIES.get(result.entity_type, result.entity_type.lower())
+                category = str(_CATEGORIES.get(result.entity_type) or result.entity_type.lower())
                 found.append(Finding(category, at + result.start, at + result.end))
             at = end
         return found

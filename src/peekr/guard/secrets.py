@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Callable, NamedTuple, Optional, cast
 
-__all__ = ["COMMON_SECRETS", "SecretPattern", "SecretPatterns"]
+__all__ = ["COMMON_SECRETS", "SecretPattern", "SecretPatterns", "may_hold_secret"]
 
 
 class SecretPattern(str):
@@ -283,3 +283,12 @@ def _pattern(form: _Form) -> SecretPattern:
 
 COMMON_SECRETS = SecretPatterns(cast("Iterable[SecretPattern]", map(_pattern, _FORMS)))
 """Patterns of the keys, tokens and passwords that are seen most."""
+
+# Each secret has as many characters in a row that no prose has, but for these few.
+_LONG = re.compile(r"[A-Za-z0-9_+/=-]{15}")
+_SHORT = ("://", "uthorization", "UTHORIZATION")
+
+
+def may_hold_secret(text: str) -> bool:
+    """Whether one of the common secrets may be in a text; saves looking for each of them."""
+    return _LONG.search(text) is not None or any(hint in text for hint in _SHORT)
