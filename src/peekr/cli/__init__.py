@@ -7,6 +7,7 @@ long as starting Python does.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from peekr._version import __version__
@@ -14,9 +15,15 @@ from peekr._version import __version__
 __all__ = ["COMMANDS", "help_text", "main", "version_text"]
 
 COMMANDS = {
+    "completion": ("peekr.cli.completion", "Print the script for a shell's completion."),
+    "diff": ("peekr.cli.diff", "Compare two traces: the first message that differs, tokens, cost."),
     "eval": ("peekr.cli.eval", "Score stored traces with a rubric or evaluators."),
     "experiment": ("peekr.cli.experiment", "Compare the variants of @experiment."),
+    "export": ("peekr.cli.export", "Write traces as OTLP JSON, JSON lines, CSV or Parquet."),
+    "merge": ("peekr.cli.merge", "Put several trace files together into one."),
     "prune": ("peekr.cli.prune", "Delete records that their retention class keeps no longer."),
+    "ship": ("peekr.cli.ship", "Send stored spans to an OpenTelemetry collector, each once."),
+    "stats": ("peekr.cli.stats", "Count what a trace file holds."),
     "view": ("peekr.cli.view", "Show traces as trees: models, tokens, cost, errors, contents."),
 }
 """Each command: the module that has a click command of its name, and one line of help."""
@@ -60,7 +67,7 @@ def main() -> None:
             sys.stdout.write(version_text())
             sys.stdout.flush()
             return
-        if not arguments:
+        if not arguments and "_PEEKR_COMPLETE" not in os.environ:
             # click's answer differs from version to version.
             sys.stderr.write(help_text())
             sys.exit(2)
