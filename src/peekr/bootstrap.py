@@ -229,6 +229,7 @@ class _Installation:
         self.processor = processor
         self.pipeline = pipeline
         self.output = output
+        self.gate: Optional[RedactionGate] = None
 
     def flush(self, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
@@ -242,6 +243,8 @@ class _Installation:
         self.flush(timeout_s)
 
     def close(self, timeout_s: float) -> None:
+        if self.gate is not None:
+            self.gate.close()
         self.pipeline.close(timeout_s)
         self.output.close(timeout_s)
 
@@ -263,6 +266,8 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
         output = _Output(_SILENT if provider.is_disabled(chosen) else settings)
         pipeline = _pipeline(settings, book, output, processor)
         installed = _Installation(settings, processor, pipeline, output)
+        # Before anything of this installation sees a span.
+        installed.gate = _gate(settings, chosen, processor)
         previous, _current = _current, installed
         processor.defaults = _defaults(settings)
         processor.flush = installed.flush
@@ -377,6 +382,11 @@ def _gate(
         return None
     from peekr.guard.content import redacting
 
+    guards = redacting(settings.guardrails)
+    if not guards:
+        return None
+    from peekr.pipeline.gate import RedactionGate
+    from peekr.pipeline.redact import SpanRedactor
 
     gate = RedactionGate(SpanRedactor(guards))
     gate.install(tracer_provider, processor)
