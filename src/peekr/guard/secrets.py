@@ -286,7 +286,7 @@ COMMON_SECRETS = SecretPatterns(cast("Iterable[SecretPattern]", map(_pattern, _F
 
 # Each secret has as many characters in a row that no prose has, but for these few.
 _LONG = re.compile(r"[A-Za-z0-9_+/=-]{15}")
-_SHORT = ("://", "uthorization", "UTHORIZATION")
+_SHORT = ("://", "PRIVATE KEY-----", "uthorization", "UTHORIZATION")
 
 
 def may_hold_secret(text: str) -> bool:
