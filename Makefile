@@ -40,7 +40,7 @@ format: $(READY) ## Format the code and sort its imports
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-semconv: $(READY) ## Generate the attribute names from semconv/
+semconv: $(READY) ## Generate the attribute names and docs/conventions.md from semconv/
 	$(BIN)/python semconv/generate.py
 
 readme: $(READY) ## Write the generated parts of README.md

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any, Callable, Dict, Generator, NamedTuple
+from typing import Any, Callable, Dict, FrozenSet, Generator, NamedTuple
 
 import pytest
 
@@ -65,6 +65,7 @@ class Operation(NamedTuple):
         call: makes it; takes the simulated providers.
         streamed: the answer comes in chunks.
         fails: the service refuses.
+        asks: attributes whose values the request gives.
     """
 
     record: str
@@ -73,6 +74,7 @@ class Operation(NamedTuple):
     call: Callable[[SimulatedProviders], None]
     streamed: bool = False
     fails: bool = False
+    asks: FrozenSet[str] = frozenset()
 
 
 def _openai(method: str, **arguments: Any) -> Callable[[SimulatedProviders], None]:
@@ -187,14 +189,38 @@ OPERATIONS: Dict[str, Operation] = {
             model="gpt-4o",
             messages=[{"role": "system", "content": "Be short."}, *_USER],
             tools=_CHAT_TOOLS,
-            temperature=0.5,
+            temperature=1,
             top_p=0.9,
             max_tokens=500,
             frequency_penalty=0.1,
-            presence_penalty=0.2,
+            presence_penalty=1,
             seed=7,
             stop=["END"],
+            n=1,
+            response_format={"type": "text"},
+            service_tier="default",
         ),
+        asks=frozenset(
+            {
+                "gen_ai.request.temperature",
+                "gen_ai.request.top_p",
+                "gen_ai.request.max_tokens",
+                "gen_ai.request.frequency_penalty",
+                "gen_ai.request.presence_penalty",
+                "gen_ai.request.seed",
+                "gen_ai.request.stop_sequences",
+                "gen_ai.output.type",
+                "gen_ai.tool.definitions",
+                "openai.request.service_tier",
+            }
+        ),
+    ),
+    "openai chat of two choices": Operation(
+        "openai.chat",
+        "chat",
+        "openai",
+        _openai("chat.completions.create", model="gpt-4o", messages=_USER, n=2),
+        asks=frozenset({"gen_ai.request.choice.count"}),
     ),
     "openai chat streamed": Operation(
         "openai.chat",
@@ -226,6 +252,14 @@ OPERATIONS: Dict[str, Operation] = {
             input=QUESTION,
             instructions="Be short.",
             tools=[{"type": "function", "name": "get_weather", "parameters": _SCHEMA}],
+            max_output_tokens=500,
+        ),
+        asks=frozenset(
+            {
+                "gen_ai.request.max_tokens",
+                "gen_ai.system_instructions",
+                "gen_ai.tool.definitions",
+            }
         ),
     ),
     "openai responses streamed": Operation(
@@ -239,7 +273,13 @@ OPERATIONS: Dict[str, Operation] = {
         "openai.embeddings",
         "embeddings",
         "openai",
-        _openai("embeddings.create", model="text-embedding-3-small", input=["a", "b"]),
+        _openai(
+            "embeddings.create",
+            model="text-embedding-3-small",
+            input=["a", "b"],
+            encoding_format="float",
+        ),
+        asks=frozenset({"gen_ai.request.encoding_formats"}),
     ),
     "openai completions": Operation(
         "openai.completions",
@@ -252,6 +292,14 @@ OPERATIONS: Dict[str, Operation] = {
         "chat",
         "anthropic",
         _anthropic(system="Be short.", tools=_CLAUDE_TOOLS, stop_sequences=["END"]),
+        asks=frozenset(
+            {
+                "gen_ai.request.max_tokens",
+                "gen_ai.request.stop_sequences",
+                "gen_ai.system_instructions",
+                "gen_ai.tool.definitions",
+            }
+        ),
     ),
     "anthropic messages streamed": Operation(
         "anthropic.messages", "chat", "anthropic", _anthropic(stream=True), streamed=True
@@ -269,7 +317,26 @@ OPERATIONS: Dict[str, Operation] = {
             messages=_NOVA_USER,
             system=[{"text": "Be short."}],
             toolConfig=_BEDROCK_TOOLS,
-            inferenceConfig={"maxTokens": 100, "temperature": 0.5},
+            inferenceConfig={"maxTokens": 100, "temperature": 1},
+        ),
+        asks=frozenset(
+            {
+                "gen_ai.request.max_tokens",
+                "gen_ai.request.temperature",
+                "gen_ai.system_instructions",
+                "gen_ai.tool.definitions",
+            }
+        ),
+    ),
+    "bedrock converse guarded": Operation(
+        "bedrock.converse",
+        "chat",
+        "aws.bedrock",
+        _bedrock(
+            "converse",
+            modelId=_NOVA,
+            messages=_NOVA_USER,
+            guardrailConfig={"guardrailIdentifier": "g1", "guardrailVersion": "1"},
         ),
     ),
     "bedrock converse streamed": Operation(
@@ -320,8 +387,19 @@ OPERATIONS: Dict[str, Operation] = {
                 "temperature": 0.5,
                 "top_k": 5,
                 "max_output_tokens": 100,
+                "seed": 7,
                 "tools": _GEMINI_TOOLS,
             },
+        ),
+        asks=frozenset(
+            {
+                "gen_ai.request.max_tokens",
+                "gen_ai.request.temperature",
+                "gen_ai.request.top_k",
+                "gen_ai.request.seed",
+                "gen_ai.system_instructions",
+                "gen_ai.tool.definitions",
+            }
         ),
     ),
     "gemini content streamed": Operation(

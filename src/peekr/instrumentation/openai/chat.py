@@ -28,10 +28,14 @@ __all__ = ["CHAT", "COMPLETION", "ChatExtractor", "CompletionExtractor"]
 class ChatExtractor:
     """Reads `chat.completions.create` and `parse`."""
 
+    api_type: Optional[str] = "chat_completions"
+
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         """Read a request from the SDK's keyword arguments."""
         del args  # the method takes none
         arguments, attributes, parameters, contents = client.read(kwargs)
+        if self.api_type is not None:
+            attributes[otel.OPENAI_API_TYPE] = self.api_type
         provider, server = client.endpoint(instance)
         output_type = _output_type(arguments)
         if output_type is not None:
@@ -82,6 +86,8 @@ class ChatExtractor:
 
 class CompletionExtractor(ChatExtractor):
     """Reads the legacy `completions.create`."""
+
+    api_type = None  # the conventions have no name for it
 
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Request:
         """Read a request from the SDK's keyword arguments."""
