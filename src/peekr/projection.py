@@ -32,6 +32,7 @@ _COPIED = (
 # Peekr's own attributes, which the record carries under a plain name alone.
 _RENAMED = (
     (own.PEEKR_COST_USD, "cost_usd"),
+    (own.PEEKR_COST_SAVED_USD, "cost_saved_usd"),
     (own.PEEKR_EXPERIMENT_VARIANT, "experiment_variant"),
     (own.PEEKR_FEATURE, "feature"),
     (own.PEEKR_ENDPOINT, "endpoint"),
@@ -344,13 +345,16 @@ def _value(raw: Any) -> Any:
 
 def _error(span: FinishedSpan, source: dict[str, Any]) -> str:
     description = span.status.description
-    if description:
+    if description and _OPERATION not in source:
         return description
     for event in reversed(span.events):
         if event.name == "exception" and event.attributes:
             message = event.attributes.get(otel.EXCEPTION_MESSAGE)
-            if message:
+            if message and (not description or description.endswith(f": {message}")):
+                # `NotFoundError: …` is how the SDK's tracer describes an exception.
                 return str(message)
+    if description:
+        return description
     return str(source.get(otel.ERROR_TYPE) or "error")
 
 

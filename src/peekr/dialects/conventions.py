@@ -66,11 +66,12 @@ _RENAMED = {
     "gen_ai.openai.system_fingerprint": otel.OPENAI_RESPONSE_SYSTEM_FINGERPRINT,
     "gen_ai.request.is_stream": otel.GEN_AI_REQUEST_STREAM,
     "gen_ai.is_streaming": otel.GEN_AI_REQUEST_STREAM,
-    "gen_ai.tool.args": otel.GEN_AI_TOOL_CALL_ARGUMENTS,
-    "gen_ai.tool.call.output": otel.GEN_AI_TOOL_CALL_RESULT,
     "enduser.id": otel.USER_ID,
 }
-_CALLS = ("chat", "text_completion", "generate_content", "embeddings")
+_TOOL = {
+    "gen_ai.tool.args": otel.GEN_AI_TOOL_CALL_ARGUMENTS,
+    "gen_ai.tool.call.output": otel.GEN_AI_TOOL_CALL_RESULT,
+}
 # Around model calls, whose usage they repeat.
 _AROUND = ("invoke_agent", "invoke_workflow", "create_agent", "execute_tool")
 _MESSAGES = {
@@ -90,6 +91,8 @@ def translate(draft: Draft) -> None:
         draft.attributes[otel.GEN_AI_PROVIDER_NAME] = provider
     draft.move(_COUNTS, number)
     draft.move(_RENAMED)
+    if draft.get(otel.GEN_AI_OPERATION_NAME) == "execute_tool":
+        draft.move(_TOOL)
     _usage(draft)
     read_events(draft)
     _prompt(draft)
@@ -203,8 +206,19 @@ def _prompt(draft: Draft) -> None:
 def _messages(draft: Draft, key: str) -> None:
     """Messages of any generation in today's form, with the arguments of tool calls parsed."""
     given = entries(parsed(draft.get(key)))
-    if given and all(map(_is_message, given)):
-        draft.attributes[key] = [message_of(entry) for entry in given]
+    if not given or not all(map(_is_message, given)):
+        return
+    made = [message_of(entry) for entry in given]
+    if key == otel.GEN_AI_INPUT_MESSAGES:
+        for entry in made:
+            entry.pop("finish_reason", None)  # of an answer that was sent back
+    else:
+        reasons = entries(draft.get(otel.GEN_AI_RESPONSE_FINISH_REASONS))
+        for entry, reason in zip(made, reasons):
+            # `tool_call` here and `tool_calls` there is one reason.
+            if str(entry.get("finish_reason")).rstrip("s") == str(reason).rstrip("s"):
+                del entry["finish_reason"]
+    draft.attributes[key] = made
 
 
 def _is_message(value: Any) -> bool:

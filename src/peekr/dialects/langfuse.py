@@ -82,6 +82,8 @@ def _is_messages(value: Any) -> bool:
 
 
 def _call(draft: Draft) -> None:
+    if draft.name.startswith("OpenAI-"):
+        draft.put(otel.GEN_AI_PROVIDER_NAME, "openai")  # from its drop-in for that SDK
     draft.move({_OBSERVATION + "model.name": otel.GEN_AI_REQUEST_MODEL})
     given = parsed(draft.get(_OBSERVATION + "model.parameters"))
     if isinstance(given, dict):

@@ -98,14 +98,14 @@ def _call(draft: Draft) -> None:
     used = (otel.GEN_AI_USAGE_INPUT_TOKENS, otel.GEN_AI_USAGE_OUTPUT_TOKENS)
     if total is not None and total == sum(number(draft.get(key)) or 0 for key in used):
         draft.take("llm.token_count.total")
-    draft.move(
-        {
-            "llm.token_count.prompt_details.audio": own.PEEKR_USAGE_AUDIO_INPUT_TOKENS,
-            "llm.token_count.completion_details.audio": own.PEEKR_USAGE_AUDIO_OUTPUT_TOKENS,
-        },
-        lambda value: number(value) or None,
-    )
-    draft.move({"llm.cost.total": own.PEEKR_COST_USD}, lambda value: number(value) or None)
+    for old, new in (
+        ("llm.token_count.prompt_details.audio", own.PEEKR_USAGE_AUDIO_INPUT_TOKENS),
+        ("llm.token_count.completion_details.audio", own.PEEKR_USAGE_AUDIO_OUTPUT_TOKENS),
+        ("llm.cost.total", own.PEEKR_COST_USD),
+    ):
+        # Zero is written where there was none, or where no price is known.
+        given = number(draft.take(old))
+        draft.put(new, given or None)
 
 
 def _conversation(draft: Draft) -> None:

@@ -79,6 +79,8 @@ def message_of(given: dict[str, Any], role: str = "user") -> Message:
         part.get("type") == "tool_call_response" for part in parts
     ):
         parts = [make.tool_response(call_id, _response(parts, given.get("content")))]
+    if role == "user" and parts and all(p.get("type") == "tool_call_response" for p in parts):
+        role = "tool"  # where results come in the user's name
     for call in entries(given.get("tool_calls")):
         made = _call(mapping(call))
         if made is not None:

@@ -30,6 +30,7 @@ __all__ = [
     "select_from",
 ]
 
+_HEAD_BYTES = 1 << 16
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _OTHER_FORMATS = {
     b"\x1f\x8b": "is compressed with gzip: unpack it first",
@@ -214,7 +215,8 @@ class Reader(Protocol):
 
 
 def open_reader(path: str) -> Reader:
-    """Open a trace file, told apart by its content: SQLite by its first bytes, else JSON lines.
+    """Open a trace file, told apart by its content: SQLite by its first bytes, OTLP in JSON by
+    its first line, else JSON lines.
 
     Raises:
         UnreadableFileError: missing, a directory, not permitted, empty, or a known other format.
@@ -228,7 +230,7 @@ def open_reader(path: str) -> Reader:
         if not os.path.isfile(path) and os.path.exists(path):
             raise UnreadableFileError(f"{shown}: is not a regular file")
         with open(path, "rb") as file:
-            head = file.read(16)
+            head = file.read(_HEAD_BYTES)
     except FileNotFoundError:
         raise UnreadableFileError(f"{shown}: no such file") from None
     except (OSError, ValueError) as error:
@@ -242,6 +244,11 @@ def open_reader(path: str) -> Reader:
         from peekr.store.sqlite.read import SqliteReader
 
         return SqliteReader(path)
+    if b'"resource' in head:
+        from peekr.store.otlp import OtlpReader, is_otlp
+
+        if is_otlp(head):
+            return OtlpReader(path)
     from peekr.store.jsonl.read import JsonlReader
 
     return JsonlReader(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from peekr.dialects.former import ID_CHARS, modernise
 from peekr.encoding import loads
 from peekr.record import SpanRecord
 
@@ -33,11 +34,14 @@ def parse_line(line: bytes) -> tuple[SpanRecord, bool]:
     if not isinstance(value, dict):
         raise NotARecordError("no span record")
     try:
-        return SpanRecord.from_dict(value), is_whole  # pyright: ignore[reportUnknownArgumentType]
+        record = SpanRecord.from_dict(value)  # pyright: ignore[reportUnknownArgumentType]
     except ValueError:
         raise NotARecordError("no span record") from None
     except OverflowError:
         raise NotARecordError("a number out of range") from None
+    if len(record.span_id) == ID_CHARS:
+        modernise(record.attributes)
+    return record, is_whole
 
 
 def _second_try(line: bytes) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import BinaryIO, Optional
+from typing import BinaryIO, Callable, Optional
 
 from peekr.record import SpanRecord
 from peekr.store.jsonl.line import BOM, NotARecordError, parse_line
@@ -17,8 +17,21 @@ _POLL_BYTES = 64 << 20
 class JsonlTail:
     """The growing end of a JSONL file; follows it through truncation and replacement."""
 
-    def __init__(self, path: str, position: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        position: int,
+        read: Callable[[bytes], list[SpanRecord]] = lambda line: [parse_line(line)[0]],
+    ) -> None:
+        """Begin.
+
+        Args:
+            path: The file.
+            position: Where what is new begins, in bytes.
+            read: The records on a line; a NotARecordError where there is none.
+        """
         self._path = path
+        self._records_on = read
         self._position = position
         self._file: Optional[BinaryIO] = open(path, "rb")  # noqa: SIM115 - kept between calls
         self._begun = io.BytesIO()  # a line whose end has not been written yet
@@ -68,7 +81,7 @@ class JsonlTail:
         for line in whole:
             try:
                 if line and not line.isspace():
-                    records.append(parse_line(line)[0])
+                    records += self._records_on(line)
             except (NotARecordError, MemoryError):
                 continue
 

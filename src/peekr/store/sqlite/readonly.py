@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import quote
 
+from peekr.dialects.former import ID_CHARS, modernise
 from peekr.encoding import loads
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
@@ -134,11 +135,14 @@ def record_of(row: tuple[Any, ...]) -> tuple[Optional[SpanRecord], str]:
         except (ValueError, RecursionError, MemoryError):
             reason = "attributes are not JSON"
     try:
-        return SpanRecord.from_dict(data), reason
+        record = SpanRecord.from_dict(data)
     except ValueError:
         return None, "no trace_id or span_id"
     except OverflowError:
         return None, "a number out of range"
+    if len(record.span_id) == ID_CHARS:
+        modernise(record.attributes)
+    return record, reason
 
 
 def explain(error: Exception) -> str:

@@ -1,0 +1,307 @@
+"""Records from OTLP in JSON: one export a line, or one document.
+
+The file is read twice: to find the traces and how many of their spans are to come, and to put them
+together, so that memory holds the ids of all traces and the spans of those that are incomplete.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Union, cast
+
+from peekr.encoding import loads
+from peekr.errors import UnreadableFileError
+from peekr.plaintext import clean
+from peekr.projection import project
+from peekr.record import SpanRecord
+from peekr.store.jsonl.line import BOM, NotARecordError, parse_line
+from peekr.store.jsonl.tail import JsonlTail
+from peekr.store.otlp.decode import RawSpan, StoredEvent, StoredLog, contents, is_export
+from peekr.store.query import Problems, Query, Selection, Trace
+
+__all__ = ["OtlpReader", "is_otlp"]
+
+_EXPORT = re.compile(rb'[\s\[]*\{\s*"resource_?(?:[Ss]pans|[Ll]ogs|[Mm]etrics|[Pp]rofiles)"\s*:')
+_RECORD = re.compile(rb'\s*\{"(?:name": ?"[^"\\]*", ?")?trace_id"')
+_WHOLE = re.compile(rb"\s*(?:\[\s*\{?\s*|\{\s*)(?:\r?\n|$)")
+_MAX_DOCUMENT_BYTES = 1 << 30
+
+_Item = Union[SpanRecord, StoredLog, RawSpan]
+
+
+def is_otlp(head: bytes) -> bool:
+    """Whether a file is OTLP in JSON, from its first bytes: its first line that can be told is."""
+    head = head.removeprefix(BOM)
+    if _EXPORT.match(head):
+        return True
+    for line in head.split(b"\n"):
+        if _EXPORT.match(line):
+            return True
+        if _RECORD.match(line):
+            return False
+    return False
+
+
+class OtlpReader:
+    """OTLP in JSON that is open for reading; what is no export or no span is counted.
+
+    Log records of the GenAI conventions, which hold the content of calls in some generations, are
+    put into the spans that they name. Only what the file held when it was opened is read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.problems = Problems("line")
+        try:
+            self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by close()
+            self._size = os.fstat(self._file.fileno()).st_size
+        except OSError as error:
+            reason = (error.strerror or "cannot be opened").lower()
+            raise UnreadableFileError(f"{clean(path)}: {reason}") from None
+        self._has_logs = False
+
+    def select(self, query: Query) -> Selection:
+        """The chosen traces, in the order of their last spans."""
+        conditions = query.conditions()
+        all_met = (1 << len(conditions)) - 1
+        met: dict[str, int] = {}
+        counts: dict[str, int] = {}
+        begins: dict[str, int] = {}
+        for offset, item in self._items():
+            trace_id = item.trace_id
+            if not query.wants(trace_id):
+                continue
+            begins.setdefault(trace_id, offset)
+            if isinstance(item, StoredLog):
+                counts[trace_id] = counts.get(trace_id, 0) + 1
+                continue
+            # Taken out and put in again: the dictionary's order is that of the last activity.
+            counts[trace_id] = counts.pop(trace_id, 0) + 1
+            flags = met.get(trace_id, 0)
+            if flags != all_met:
+                record = _record(item, [])
+                for number, condition in enumerate(conditions):
+                    if condition.holds(record):
+                        flags |= 1 << number
+            met[trace_id] = flags
+        chosen = {key: count for key, count in counts.items() if met.get(key, -1) == all_met}
+        omitted = 0
+        if query.limit is not None and len(chosen) > query.limit:
+            omitted = len(chosen) - query.limit
+            chosen = dict(list(chosen.items())[omitted:])
+        begin = min((begins[key] for key in chosen), default=0)
+        return Selection(self._traces(chosen, begin), omitted)
+
+    def records(self) -> Iterator[SpanRecord]:
+        """Every record; in the order of the file, unless log records have to be waited for."""
+        if not self._mentions_logs():
+            for _, item in self._items():
+                if not isinstance(item, StoredLog):
+                    yield _record(item, [])
+            return
+        for trace in self.select(Query()).traces:
+            yield from trace.spans
+
+    def tail(self) -> JsonlTail:
+        """What is appended from now on; without log records, which come after their spans."""
+        position = self._size
+        while position:
+            start = max(0, position - (1 << 20))
+            found = self._read_at(start, position - start).rfind(b"\n")
+            if found >= 0:
+                position = start + found + 1
+                break
+            position = start
+        self._size = position
+        return JsonlTail(self.path, position, _records_on)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    # -- traces -----------------------------------------------------------------------------------
+
+    def _traces(self, expected: dict[str, int], begin: int) -> Iterator[Trace]:
+        if not expected:
+            return
+        waiting: dict[str, list[_Item]] = {}
+        for _, item in self._items(begin, counts=False):
+            trace_id = item.trace_id
+            if trace_id not in expected:
+                continue
+            items = waiting.setdefault(trace_id, [])
+            items.append(item)
+            expected[trace_id] -= 1
+            if expected[trace_id] <= 0:
+                del expected[trace_id], waiting[trace_id]
+                yield _trace(trace_id, items)
+        for trace_id, items in waiting.items():
+            if not all(isinstance(item, StoredLog) for item in items):
+                yield _trace(trace_id, items)  # the file was cut meanwhile
+
+    # -- lines ------------------------------------------------------------------------------------
+
+    def _items(self, begin: int = 0, counts: bool = True) -> Iterator[tuple[int, _Item]]:
+        """What the file holds, each with the offset of its line.
+
+        Args:
+            begin: The offset to begin at.
+            counts: Whether what cannot be read is counted.
+        """
+        problems = Problems("line")
+        if counts:
+            self.problems = problems
+        found = 0
+        others = 0
+        for number, offset, line in self._lines(begin):
+            try:
+                items, is_whole, is_other = _items_on(line)
+            except NotARecordError as error:
+                problems.add(f"line {number}", str(error))
+                continue
+            problems.partly += not is_whole
+            others += is_other
+            found += len(items)
+            for item in items:
+                yield offset, item
+        if counts and not found:
+            self._refuse(others)
+
+    def _lines(self, begin: int) -> Iterator[tuple[int, int, bytes]]:
+        """Lines that are not blank: number, offset and content. A document is one line."""
+        offset = begin
+        self._seek(begin)
+        number = 0
+        while offset < self._size:
+            line = self._file.readline(self._size - offset)
+            if not line:
+                return
+            number += 1
+            at, offset = offset, offset + len(line)
+            if at == 0:
+                line = line.removeprefix(BOM)
+                if _WHOLE.match(line) and self._size <= _MAX_DOCUMENT_BYTES:
+                    yield number, at, line + self._file.read(self._size - offset)
+                    return
+            if line and not line.isspace():
+                yield number, at, line
+
+    def _seek(self, position: int) -> None:
+        try:
+            self._file.seek(position)
+        except OSError as error:
+            reason = (error.strerror or "cannot be read").lower()
+            raise UnreadableFileError(f"{clean(self.path)}: {reason}") from None
+
+    def _read_at(self, position: int, size: int) -> bytes:
+        self._seek(position)
+        return self._file.read(size)
+
+    def _mentions_logs(self) -> bool:
+        self._seek(0)
+        before = b""
+        while True:
+            block = self._file.read(io.DEFAULT_BUFFER_SIZE << 7)
+            if not block:
+                return False
+            window = before + block
+            if b'"resourceLogs"' in window or b'"resource_logs"' in window:
+                return True
+            before = block[-32:]
+
+    def _refuse(self, others: int) -> None:
+        """Say that nothing in the file can be read.
+
+        Raises:
+            UnreadableFileError: always.
+        """
+        shown = clean(self.path)
+        if others and not self.problems.count:
+            raise UnreadableFileError(f"{shown}: holds OTLP, but no spans")
+        if not self.problems.count and not self.problems.partly:
+            raise UnreadableFileError(f"{shown}: the file holds no records")
+        raise UnreadableFileError(
+            f"{shown}: not a trace file, no line holds a span; {self.problems.describe()}"
+        )
+
+
+def _items_on(line: bytes) -> tuple[list[_Item], bool, bool]:
+    """What a line holds, whether all of it could be read, and whether it is an export at all.
+
+    Raises:
+        NotARecordError: nothing of it can be read.
+    """
+    try:
+        document, is_whole = loads(line), True
+    except RecursionError:
+        raise NotARecordError("nested too deeply") from None
+    except MemoryError:
+        raise NotARecordError("too large") from None
+    except ValueError:
+        # Not UTF-8, or no JSON: told apart where records are.
+        document, is_whole = _decoded(line), False
+    documents: list[Any] = [document]
+    if isinstance(document, list):
+        documents = cast("list[Any]", document)
+    if not any(map(is_export, documents)):
+        record, is_whole = parse_line(line)  # Peekr's own line among them
+        return [record], is_whole, False
+    items: list[_Item] = []
+    for one in documents:
+        if not is_export(one):
+            is_whole = False
+            continue
+        for item in contents(one):
+            if item is None:
+                is_whole = False
+            else:
+                items.append(item)
+    if not items and not is_whole:
+        raise NotARecordError("no span with ids")
+    return items, is_whole, True
+
+
+def _decoded(line: bytes) -> Any:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        try:
+            return loads(line.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            raise NotARecordError("not UTF-8") from None
+    whole = line.rstrip().endswith((b"}", b"]"))
+    raise NotARecordError("not JSON" if whole else "cut off")
+
+
+def _record(item: Union[SpanRecord, RawSpan], events: list[StoredEvent]) -> SpanRecord:
+    if isinstance(item, SpanRecord):
+        return item
+    span = item.decoded()
+    span.events += events
+    return project(span)
+
+
+def _trace(trace_id: str, items: list[_Item]) -> Trace:
+    logs: dict[int, list[StoredEvent]] = {}
+    for item in items:
+        if isinstance(item, StoredLog):
+            logs.setdefault(item.span_id, []).append(item.event)
+    records = [
+        _record(item, [] if isinstance(item, SpanRecord) else logs.get(item.ids.span_id, []))
+        for item in items
+        if not isinstance(item, StoredLog)
+    ]
+    return Trace(trace_id, records)
+
+
+def _records_on(line: bytes) -> list[SpanRecord]:
+    """The records on an appended line.
+
+    Raises:
+        NotARecordError: there is none.
+    """
+    items, _, _ = _items_on(line)
+    return [_record(item, []) for item in items if not isinstance(item, StoredLog)]
