@@ -221,7 +221,8 @@ class AnthropicBackend(_SDKBackend):
                 arguments["tools"] = [tool]
                 arguments["tool_choice"] = {"type": "tool", "name": "verdict"}
             if temperature is not None:
-                arguments["temperature"] = temperature
+                # Newer SDKs have no argument for it.
+                arguments["extra_body"] = {"temperature": temperature}
             try:
                 message = client.messages.create(
                     model=self.model,

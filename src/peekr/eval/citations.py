@@ -24,7 +24,7 @@ _SHARED = 0.25
 """The share of a sentence's words that a passage has to have, for it to be about the same."""
 
 _MARKER = re.compile(
-    r"\[\^?((?:(?:source|doc|ref|chunk)\s*:?\s*)?[\w.#-]{1,80}"
+    r"\[\^?((?:(?i:source|doc|ref|chunk)\s*:?\s*)?[\w.#-]{1,80}"
     r"(?:\s*[,;]\s*\^?[\w.#-]{1,80}){0,20})\](?!\()"
     r"|【(\d{1,4})[^】]{0,80}】"
     r"|\[[^\]\n]{1,300}\]\((https?://[^\s)]{1,2000})\)"

@@ -23,6 +23,7 @@ from peekr.eval.backends import (
     choose_provider,
 )
 from peekr.eval.verdict import UnusableAnswerError
+from peekr.pricing.book import Pending, PriceBook
 
 __all__ = ["Judge", "as_judge"]
 
@@ -148,7 +149,7 @@ class Judge:
         model = getattr(backend, "model", None)
         if model is None or reply.tokens_input is None:
             return
-        cost_usd = price_usd(self._name(), model, reply.tokens_input, reply.tokens_output or 0)
+        cost_usd = _price_usd(self._name(), model, reply.tokens_input, reply.tokens_output or 0)
         if cost_usd:
             with self._lock:
                 self.spent_usd += cost_usd
@@ -208,9 +209,21 @@ def as_judge(
     return Judge(judge, model, base_url=base_url, api_key=api_key)
 
 
-def price_usd(provider: str, model: str, tokens_input: int, tokens_output: int) -> Optional[float]:
+_prices: Optional[PriceBook] = None
+
+
+def _price_usd(
+    provider: str, model: str, tokens_input: int, tokens_output: int
+) -> Optional[float]:
     """What a judge's answer cost; None where the price is not known."""
-    return None
+    global _prices
+    if _prices is None:
+        _prices = PriceBook()
+    _prices.load()
+    rates = _prices.rates(provider, model)
+    if rates is None or isinstance(rates, Pending):
+        return None
+    return rates.cost(tokens_input, tokens_output)
 
 
 _judges: weakref.WeakSet[Judge] = weakref.WeakSet()

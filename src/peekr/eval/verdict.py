@@ -80,7 +80,9 @@ def parse_score(answer: Any) -> tuple[float, Optional[str]]:
     try:
         found = parse_object(answer, _VALUES)
     except UnusableAnswerError:
-        named = _NAMED.findall(answer) if isinstance(answer, str) else []
+        # Not in an object that is cut off: its number may be.
+        is_prose = isinstance(answer, str) and "{" not in answer
+        named = _NAMED.findall(answer) if is_prose else []
         value = _value(named[-1]) if named else None
         if value is None:
             raise

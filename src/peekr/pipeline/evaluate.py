@@ -18,16 +18,15 @@ from collections.abc import Sequence
 from typing import Any, Callable, Optional, cast
 
 from opentelemetry import context as otel_context
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
 from peekr import faults
 from peekr.context import internal_context
-from peekr.encoding import dumps
-from peekr.eval import loops, results
+from peekr.eval import loops
 from peekr.eval.evaluator import Evaluator, as_evaluators
-from peekr.eval.scoring import ATTRIBUTES, Finding, evaluate, failed, is_evaluated, said_of
-from peekr.pipeline import evaluation_events
+from peekr.eval.scoring import Finding, evaluate, failed, is_evaluated
+from peekr.pipeline.evaluation_job import MAX_DELAY_S, Job, Resume, too_late
 from peekr.pipeline.project import project
 from peekr.record import SpanRecord
 from peekr.semconv import own
@@ -38,16 +37,12 @@ MAX_SPANS = 1_000
 MAX_CHARS = 32 * 1024 * 1024
 """How much waits at most, in spans and characters of text in them (about)."""
 
-MAX_DELAY_S = 120.0
-"""How long a span waits for its scores at most."""
-
 MAX_WORKERS = 8
 """How many evaluations run at once."""
 
 _MAX_STUCK = 32
 """How many threads may hang in evaluators that do not come back."""
 
-_SPAN_CHARS = 500
 _TICK_S = 1.0
 _IDLE_S = 2.0
 
@@ -56,72 +51,7 @@ _logger = logging.getLogger("peekr.eval")
 _evaluating = threading.local()
 
 
-_Resume = Callable[[ReadableSpan], None]
-
-
-class _Job:
-    """One span on its way through its evaluators.
-
-    Attributes:
-        span: The span as it came.
-        left: How many evaluators are not done.
-        started: Those that are at it, by name.
-        findings: What was found, by the evaluator's name.
-        deadline: When the span goes on whatever is missing, on the monotonic clock.
-        why_not: Why something is missing then.
-        once: Holds one entry until the span has gone on; `pop` is atomic.
-        is_waited_for: The thread that ended the span waits for `done`.
-    """
-
-    __slots__ = (
-        "chars",
-        "deadline",
-        "done",
-        "evaluators",
-        "findings",
-        "is_waited_for",
-        "left",
-        "once",
-        "resume",
-        "span",
-        "started",
-        "trace_id",
-        "why_not",
-    )
-
-    def __init__(
-        self,
-        span: ReadableSpan,
-        evaluators: tuple[Evaluator, ...],
-        resume: Optional[_Resume],
-        deadline: float,
-    ) -> None:
-        self.span = span
-        self.trace_id = cast("SpanContext", span.context).trace_id
-        self.evaluators = evaluators
-        self.resume = resume
-        self.deadline = deadline
-        self.chars = _chars(span)
-        self.left = len(evaluators)
-        self.findings: dict[str, Finding] = {}
-        self.once: list[None] = [None]
-        self.why_not = _too_late()
-        self.done = threading.Event()
-        self.is_waited_for = resume is None
-        self.started: set[str] = set()
-
-    def scored(self) -> ReadableSpan:
-        """The span with what was found; what is missing gets a reason."""
-        missing = failed(f"not evaluated: {self.why_not}", "not_evaluated")
-        names = [evaluator.name for evaluator in self.evaluators]
-        try:
-            return _with_findings(self.span, {n: self.findings.get(n, missing) for n in names})
-        except Exception:
-            faults.report("storing the scores of a span")
-            return self.span
-
-
-_Tasks = queue.SimpleQueue[tuple[_Job, Evaluator]]
+_Tasks = queue.SimpleQueue[tuple[Job, Evaluator]]
 
 
 class EvaluationStage:
@@ -169,9 +99,9 @@ class EvaluationStage:
     def _reset(self) -> None:
         self._tasks: _Tasks = queue.SimpleQueue()
         # Those that wait, in the order in which they came.
-        self._jobs: dict[_Job, None] = {}
+        self._jobs: dict[Job, None] = {}
         self._by_trace: dict[int, int] = {}
-        self._held_roots: dict[int, list[tuple[ReadableSpan, _Resume]]] = {}
+        self._held_roots: dict[int, list[tuple[ReadableSpan, Resume]]] = {}
         self._chars = 0
         self._open_tasks = 0
         self._workers = 0
@@ -183,13 +113,13 @@ class EvaluationStage:
 
     # -- on the thread that ended the span ---------------------------------------------------------
 
-    def take(self, span: ReadableSpan, resume: _Resume) -> Optional[ReadableSpan]:
+    def take(self, span: ReadableSpan, resume: Resume) -> Optional[ReadableSpan]:
         """Take one finished span; see the class."""
         if not self._is_chosen(span):
             return None if self._is_held(span, resume) else span
         is_waited_for = not self._is_async and not getattr(_evaluating, "now", False)
         deadline = time.monotonic() + MAX_DELAY_S
-        job = _Job(span, self._evaluators, None if is_waited_for else resume, deadline)
+        job = Job(span, self._evaluators, None if is_waited_for else resume, deadline)
         why_not = self._put(job)
         if why_not:
             job.why_not = why_not
@@ -211,7 +141,7 @@ class EvaluationStage:
             _report("evaluate_filter raised; the span is not evaluated")
             return False
 
-    def _is_held(self, span: ReadableSpan, resume: _Resume) -> bool:
+    def _is_held(self, span: ReadableSpan, resume: Resume) -> bool:
         """Keep a root for which spans of its trace still wait here."""
         if not self._by_trace or (span.parent is not None and not span.parent.is_remote):
             return False
@@ -222,7 +152,7 @@ class EvaluationStage:
             self._held_roots.setdefault(trace_id, []).append((span, resume))
             return True
 
-    def _put(self, job: _Job) -> str:
+    def _put(self, job: Job) -> str:
         """Queue a job; why that is impossible, or nothing."""
         with self._lock:
             if self._closed:
@@ -281,7 +211,7 @@ class EvaluationStage:
                 if not sys.is_finalizing():
                     self._start()  # for what came while this one was about to end
 
-    def _do(self, job: _Job, evaluator: Evaluator) -> bool:
+    def _do(self, job: Job, evaluator: Evaluator) -> bool:
         """Do one task; True when it took so long that the stage has given this thread up."""
         with self._lock:
             is_wanted = bool(job.once)
@@ -307,7 +237,7 @@ class EvaluationStage:
                 self._finish(job)
         return is_given_up
 
-    def _found(self, job: _Job, evaluator: Evaluator) -> Finding:
+    def _found(self, job: Job, evaluator: Evaluator) -> Finding:
         try:
             # Each evaluator gets a copy of its own.
             record = project(job.span, self._tenant_id, self._retention_class)
@@ -319,7 +249,7 @@ class EvaluationStage:
         except BaseException as error:  # what ends a thread must not end this one
             return failed(f"{type(error).__name__}: {error}", type(error).__qualname__)
 
-    def _finish(self, job: _Job) -> None:
+    def _finish(self, job: Job) -> None:
         """Let a span go on, once; a root that waited for it follows."""
         try:
             job.once.pop()
@@ -333,15 +263,15 @@ class EvaluationStage:
         finally:
             self._forget(job)
 
-    def _pass_on(self, span: ReadableSpan, resume: _Resume) -> None:
+    def _pass_on(self, span: ReadableSpan, resume: Resume) -> None:
         try:
             resume(span)
         except Exception:
             faults.report("passing on an evaluated span")
 
-    def _forget(self, job: _Job) -> None:
+    def _forget(self, job: Job) -> None:
         """Take a job off the books; when it was the last of its trace, the root goes on."""
-        roots: list[tuple[ReadableSpan, _Resume]] = []
+        roots: list[tuple[ReadableSpan, Resume]] = []
         with self._lock:
             if job not in self._jobs:
                 return
@@ -373,9 +303,9 @@ class EvaluationStage:
                 now = time.monotonic()
                 late = [job for job in self._jobs if job.deadline <= now and job.once]
             for job in late:
-                self._give_up(job, _too_late())
+                self._give_up(job, too_late())
 
-    def _give_up(self, job: _Job, why_not: str) -> None:
+    def _give_up(self, job: Job, why_not: str) -> None:
         with self._lock:
             # Those that are at it are counted out, so that others can take their places.
             count = len(job.started)
@@ -442,42 +372,6 @@ class EvaluationStage:
     def after_fork(self) -> None:
         """Begin anew in a fork's child: what waits is the parent's to store."""
         self._reset()
-
-
-def _with_findings(span: ReadableSpan, findings: dict[str, Finding]) -> ReadableSpan:
-    said = said_of(findings)
-    if not said:
-        return span
-    context = cast("SpanContext", span.context)
-    scores = said.get("eval_scores")
-    if scores:
-        results.give(format(context.trace_id, "032x"), format(context.span_id, "016x"), scores)
-    named = {key: dumps(said[name]).decode() for key, name in ATTRIBUTES.items() if name in said}
-    made: list[Event] = evaluation_events.events(span, findings)
-    evaluation_events.emit(span, made)
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes={**(span.attributes or {}), **named},
-        events=[*span.events, *made],
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
-    )
-
-
-def _chars(span: ReadableSpan) -> int:
-    values = (span.attributes or {}).values()
-    return _SPAN_CHARS + sum(len(value) for value in values if isinstance(value, str))
-
-
-def _too_late() -> str:
-    return f"it was not done within {MAX_DELAY_S:g} s"
 
 
 def _started(run: Callable[[Any], None], argument: Any) -> bool:

@@ -1,7 +1,7 @@
-"""Scores as OpenTelemetry's `gen_ai.evaluation.result` events, on the span and as log records.
+"""What evaluators found put on a span: attributes, and OpenTelemetry's events for evaluations.
 
 Source: semantic conventions, event `gen_ai.evaluation.result`: one an evaluation, parented to the
-span that was evaluated.
+span that was evaluated. It is on the span, and a log record where the application has set up logs.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from peekr import faults
 from peekr._version import __version__
-from peekr.eval.scoring import RESULT_EVENT, Findings
+from peekr.encoding import dumps
+from peekr.eval import results
+from peekr.eval.scoring import ATTRIBUTES, RESULT_EVENT, Findings, said_of
 from peekr.semconv import otel
 from peekr.tracing import SCHEMA_URL
 
-__all__ = ["emit", "events"]
+__all__ = ["with_findings"]
 
 
-def events(span: ReadableSpan, findings: Findings) -> list[Event]:
+def _events(span: ReadableSpan, findings: Findings) -> list[Event]:
     """An event for each evaluator that gave a score or failed, with the time of now."""
     made: list[Event] = []
     response_id = (span.attributes or {}).get(otel.GEN_AI_RESPONSE_ID)
@@ -50,7 +52,7 @@ def events(span: ReadableSpan, findings: Findings) -> list[Event]:
     return made
 
 
-def emit(span: ReadableSpan, made: Sequence[Event]) -> None:
+def _emit(span: ReadableSpan, made: Sequence[Event]) -> None:
     """Log the events with the span as their parent, where the application has set up OTel logs."""
     # Whoever has a logger provider of the SDK has loaded the SDK's logs.
     sdk: Any = sys.modules.get("opentelemetry.sdk._logs")
@@ -77,3 +79,31 @@ def emit(span: ReadableSpan, made: Sequence[Event]) -> None:
             logger.emit(record)
     except Exception:
         faults.report("logging the scores of a span")
+
+
+def with_findings(span: ReadableSpan, findings: Findings) -> ReadableSpan:
+    """A copy of a finished span with scores and errors; events are logged, scores remembered."""
+    said = said_of(findings)
+    if not said:
+        return span
+    context = cast("SpanContext", span.context)
+    scores = said.get("eval_scores")
+    if scores:
+        results.give(format(context.trace_id, "032x"), format(context.span_id, "016x"), scores)
+    named = {key: dumps(said[name]).decode() for key, name in ATTRIBUTES.items() if name in said}
+    made: list[Event] = _events(span, findings)
+    _emit(span, made)
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes={**(span.attributes or {}), **named},
+        events=[*span.events, *made],
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
