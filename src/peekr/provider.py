@@ -19,6 +19,8 @@ __all__ = ["adopt", "choose", "is_disabled", "joined", "max_attribute_chars"]
 _logger = logging.getLogger("peekr")
 # By identity: wrappers of providers are dataclasses at times, which have no hash.
 _processors: list[tuple[Callable[[], Any], PeekrSpanProcessor]] = []
+# A tracer of its own behind OpenTelemetry's API, which records as before: nothing to warn of.
+_OTHER_TRACERS = ("ddtrace",)
 _own: Optional[TracerProvider] = None
 _is_said = False
 
@@ -48,7 +50,7 @@ def choose(given: Any = None) -> Any:
         _own = _make()
     if isinstance(current, otel_trace.ProxyTracerProvider):
         otel_trace.set_tracer_provider(_own)
-    elif not _is_said:
+    elif not _is_said and not type(current).__module__.startswith(_OTHER_TRACERS):
         _is_said = True
         _logger.warning(
             "The global tracer provider (%s) takes no span processors, so Peekr records model "

@@ -2,50 +2,54 @@
 
 Instrumentations of HTTP clients put `traceparent` and baggage on every request, so also on those
 that an SDK sends for a model call. While Peekr watches, the global propagator gives nothing inside
-a model call, and is what it was everywhere else.
+a model call, and is what it was everywhere else. Where the current span is that of the call, and
+not of an HTTP request below it, it gives the context all the same: other instrumentations of the
+same SDK take it there to carry it on inside the process, to where a stream ends.
 """
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
+import wrapt
 from opentelemetry import context as otel_context
 from opentelemetry import propagate
+from opentelemetry import trace as otel_trace
 from opentelemetry.context import Context
-from opentelemetry.propagators.textmap import TextMapPropagator, default_setter
+from opentelemetry.propagators.textmap import default_setter
 
 from peekr.instrumentation.runtime import ACTIVE_KEY
+from peekr.semconv import otel
+
+if TYPE_CHECKING:
+
+    class _ObjectProxy:
+        """What wrapt's proxy is to a type checker, which not every version of it says."""
+
+        __wrapped__: Any
+
+        def __init__(self, wrapped: Any) -> None: ...
+
+else:
+    _ObjectProxy = wrapt.ObjectProxy
 
 __all__ = ["outside_of_call", "release", "withhold"]
 
+_LLM_ATTRIBUTES = (otel.GEN_AI_OPERATION_NAME, otel.GEN_AI_REQUEST_MODEL, "openinference.span.kind")
 
-class _Withholding(TextMapPropagator):
-    """The application's propagator, silent inside a model call."""
 
-    def __init__(self, inner: TextMapPropagator) -> None:
-        self.inner = inner
-
-    def extract(
-        self, carrier: Any, context: Optional[Context] = None, *args: Any, **kw: Any
-    ) -> Any:
-        return self.inner.extract(carrier, context, *args, **kw)
+class _Withholding(_ObjectProxy):
+    """The application's propagator in all respects, but silent inside a model call."""
 
     def inject(
         self, carrier: Any, context: Optional[Context] = None, setter: Any = default_setter
     ) -> None:
         current = otel_context.get_current() if context is None else context
-        if current.get(ACTIVE_KEY) is None:
-            self.inner.inject(carrier, context, setter)
-
-    @property
-    def fields(self) -> set[str]:
-        return self.inner.fields
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
+        if current.get(ACTIVE_KEY) is None or _is_at_call(current):
+            self.__wrapped__.inject(carrier, context, setter)
 
 
-_ours: Optional[_Withholding] = None
+_ours: Any = None
 
 
 def withhold() -> None:
@@ -61,10 +65,17 @@ def release() -> None:
     """Put the application's propagator back, unless it has set another."""
     global _ours
     if _ours is not None and propagate.get_global_textmap() is _ours:
-        propagate.set_global_textmap(_ours.inner)
+        propagate.set_global_textmap(_ours.__wrapped__)
     _ours = None
 
 
 def outside_of_call() -> Context:
     """The current context for those who are to get the trace context inside a model call too."""
     return otel_context.set_value(ACTIVE_KEY, None)
+
+
+def _is_at_call(context: Context) -> bool:
+    """Whether the current span is that of a model call, Peekr's or another library's."""
+    span: Any = otel_trace.get_current_span(context)
+    attributes = getattr(span, "attributes", None)
+    return bool(attributes) and any(name in attributes for name in _LLM_ATTRIBUTES)

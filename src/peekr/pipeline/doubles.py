@@ -35,7 +35,7 @@ class Doubles:
     """Follows which span stands directly below which, as far as one of them is not Peekr's.
 
     Runs on the threads that start and end spans; each operation on a dictionary is one step, so no
-    lock is needed. For spans of Peekr's alone it costs two comparisons a span.
+    lock is needed. For spans of Peekr's alone it costs two look-ups a span.
     """
 
     def __init__(self) -> None:
@@ -43,9 +43,15 @@ class Doubles:
         self._above: OrderedDict[int, ReadableSpan] = OrderedDict()
         # Spans that are left out when they end, or that were.
         self._out: OrderedDict[int, None] = OrderedDict()
+        # Peekr's own that have not ended.
+        self._calls: OrderedDict[int, None] = OrderedDict()
 
     def started(self, span: ReadableSpan, parent_context: Optional[Context]) -> None:
         """Note what stands above a span that starts."""
+        if _scope(span).startswith(_OWN_CALLS):
+            self._calls[_id(span)] = None
+            if len(self._calls) > _MAX_SPANS:
+                self._calls.popitem(last=False)
         parent = span.parent
         if parent is None or parent.is_remote:
             return
@@ -60,11 +66,24 @@ class Doubles:
 
     def is_any(self) -> bool:
         """Whether there is anything to ask about; cheap, for the path that every span takes."""
-        return bool(self._above) or bool(self._out)
+        return bool(self._calls) or bool(self._above) or bool(self._out)
 
     def is_double(self, span: ReadableSpan) -> bool:
         """Whether a span that has ended is to be left out, for another stands for the same call."""
-        if _id(span) in self._out:
+        own_id = _id(span)
+        is_own = self._calls.pop(own_id, self) is None
+        if own_id in self._out:
+            return True
+        parent = span.parent
+        if parent is None:
+            return False
+        if not is_own and (parent.span_id in self._out or parent.span_id in self._calls):
+            # Also what another library adds when its span has ended, such as a stream's result,
+            # and for which it has carried the context along as if from another process.
+            if not is_model_call(span):
+                return False
+            self._leave_out(span)
+            _say(self._above.get(own_id), span)
             return True
         above = self._above.get(_id(span))
         if above is None or not is_model_call(span) or not is_model_call(above):
@@ -73,8 +92,6 @@ class Doubles:
             self._leave_out_from(above, span)
             return False
         self._leave_out(span)
-        if _scope(above).startswith(_OWN_CALLS):
-            _say(above, span)
         return True
 
     def forget(self, span: ReadableSpan) -> None:
@@ -146,9 +163,9 @@ def _scope(span: ReadableSpan) -> str:
     return "" if scope is None else scope.name
 
 
-def _say(own: ReadableSpan, other: ReadableSpan) -> None:
+def _say(own: Optional[ReadableSpan], other: ReadableSpan) -> None:
     library = _scope(other) or "another library"
-    if library in _said:
+    if own is None or not _scope(own).startswith(_OWN_CALLS) or library in _said:
         return
     _said.add(library)
     name = f"peekr_{_scope(own)[len(_OWN_CALLS) :]}"

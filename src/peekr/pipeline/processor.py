@@ -64,8 +64,7 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
                 skip.inherit(span)
             for starter in starters:
                 starter(span, parent_context)
-            if span.parent is not None:
-                self.doubles.started(span, parent_context)
+            self.doubles.started(span, parent_context)
             if self.watching is not None:
                 self.watching(span, parent_context)
         if self.started is not None:
