@@ -1,0 +1,96 @@
+"""One span on its way through its evaluators."""
+
+from __future__ import annotations
+
+import threading
+from typing import Callable, Optional, cast
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext
+
+from peekr import faults
+from peekr.eval.evaluator import Evaluator
+from peekr.eval.scoring import Finding, failed
+from peekr.pipeline.evaluation_events import with_findings
+
+__all__ = ["MAX_DELAY_S", "Job", "Resume", "too_late"]
+
+MAX_DELAY_S = 120.0
+"""How long a span waits for its scores at most."""
+
+_SPAN_CHARS = 500
+"""What a span takes beside its texts, about."""
+
+Resume = Callable[[ReadableSpan], None]
+
+
+class Job:
+    """One span on its way through its evaluators.
+
+    Attributes:
+        span: The span as it came.
+        left: How many evaluators are not done.
+        started: Those that are at it, by name.
+        findings: What was found, by the evaluator's name.
+        deadline: When the span goes on whatever is missing, on the monotonic clock.
+        why_not: Why something is missing then.
+        once: Holds one entry until the span has gone on; `pop` is atomic.
+        is_waited_for: The thread that ended the span waits for `done`.
+    """
+
+    __slots__ = (
+        "chars",
+        "deadline",
+        "done",
+        "evaluators",
+        "findings",
+        "is_waited_for",
+        "left",
+        "once",
+        "resume",
+        "span",
+        "started",
+        "trace_id",
+        "why_not",
+    )
+
+    def __init__(
+        self,
+        span: ReadableSpan,
+        evaluators: tuple[Evaluator, ...],
+        resume: Optional[Resume],
+        deadline: float,
+    ) -> None:
+        self.span = span
+        self.trace_id = cast("SpanContext", span.context).trace_id
+        self.evaluators = evaluators
+        self.resume = resume
+        self.deadline = deadline
+        self.chars = _chars(span)
+        self.left = len(evaluators)
+        self.findings: dict[str, Finding] = {}
+        self.once: list[None] = [None]
+        self.why_not = too_late()
+        self.done = threading.Event()
+        self.is_waited_for = resume is None
+        self.started: set[str] = set()
+
+    def scored(self) -> ReadableSpan:
+        """The span with what was found; what is missing gets a reason."""
+        missing = failed(f"not evaluated: {self.why_not}", "not_evaluated")
+        names = [evaluator.name for evaluator in self.evaluators]
+        try:
+            return with_findings(self.span, {n: self.findings.get(n, missing) for n in names})
+        except Exception:
+            faults.report("storing the scores of a span")
+            return self.span
+
+
+def _chars(span: ReadableSpan) -> int:
+    values = (span.attributes or {}).values()
+    return _SPAN_CHARS + sum(len(value) for value in values if isinstance(value, str))
+
+
+def too_late() -> str:
+    """Why a score is missing when its time is up."""
+    return f"it was not done within {MAX_DELAY_S:g} s"
