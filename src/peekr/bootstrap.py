@@ -263,8 +263,12 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
         chosen = provider.choose(tracer_provider)
         processor = provider.joined(chosen)
         # A disabled SDK makes no spans: no file is made either.
-        output = _Output(_SILENT if provider.is_disabled(chosen) else settings)
-        pipeline = _pipeline(settings, book, output, processor)
+        is_disabled = provider.is_disabled(chosen)
+        output = _Output(_SILENT if is_disabled else settings)
+        if provider.is_own(chosen) and not is_disabled:
+            output.processors += _environment_processors(settings.exporter, processor)
+        keeping = _gatekeeping(settings)
+        pipeline = _pipeline(settings, book, keeping, output, processor)
         installed = _Installation(settings, processor, pipeline, output)
         # Before anything of this installation sees a span.
         installed.gate = _gate(settings, chosen, processor)
@@ -479,6 +483,19 @@ def _end_open_streams() -> None:
         from peekr.instrumentation.drive import end_open_streams
 
         end_open_streams()
+
+
+def _environment_processors(exporter: Any, processor: PeekrSpanProcessor) -> list[SpanProcessor]:
+    """What `OTEL_EXPORTER_OTLP_ENDPOINT` asks for, where the provider is not the application's."""
+    if not any(name.startswith(("OTEL_EXPORTER_OTLP", "OTEL_TRACES_EXP")) for name in os.environ):
+        return []
+    from peekr.otlp_environment import EnvironmentProcessor, asked_for, is_otlp
+
+    added = [one for held in outlets.added() for one in getattr(held, "exporters", ())]
+    if any(map(is_otlp, (exporter, *added))):
+        return []  # which reads the same variables
+    found = asked_for()
+    return [] if found is None else [EnvironmentProcessor(found, lambda: processor.behind)]
 
 
 # -- the end ---------------------------------------------------------------------------------------

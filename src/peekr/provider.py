@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from peekr._version import __version__
 from peekr.pipeline.processor import PeekrSpanProcessor
 
-__all__ = ["adopt", "choose", "is_disabled", "joined", "max_attribute_chars"]
+__all__ = ["adopt", "choose", "is_disabled", "is_own", "joined", "max_attribute_chars"]
 
 _logger = logging.getLogger("peekr")
 # By identity: wrappers of providers are dataclasses at times, which have no hash.
@@ -74,6 +74,11 @@ def joined(provider: Any) -> PeekrSpanProcessor:
 def adopt(provider: Any, processor: PeekrSpanProcessor) -> None:
     """Know a processor of Peekr's that a provider was made with."""
     _remember(provider, processor)
+
+
+def is_own(provider: Any) -> bool:
+    """Whether Peekr made a provider, because the application has none."""
+    return provider is _own
 
 
 def is_disabled(provider: Any) -> bool:

@@ -63,6 +63,7 @@ class Endpoint:
         self.received: List[Received] = []
         self.accepted: Dict[str, Dict[str, Any]] = {}
         self.doubled = 0
+        self.open: List[socket.socket] = []
         self._lock = threading.Lock()
         self._context = context
         self._server: Optional[ThreadingHTTPServer] = None
@@ -80,6 +81,10 @@ class Endpoint:
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
+
+            def setup(self) -> None:
+                super().setup()
+                endpoint.open.append(self.connection)
 
             def do_GET(self) -> None:
                 self.do_POST()
@@ -122,6 +127,10 @@ class Endpoint:
         if server is not None:
             server.shutdown()
             server.server_close()
+            for connection in self.open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self.open.clear()
 
     def take(self, request: Received) -> Reply:
         with self._lock:

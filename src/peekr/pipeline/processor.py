@@ -52,6 +52,11 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
         self.defaults: Mapping[str, str] = {}
         self.flush: Optional[Callable[[float], bool]] = None
 
+    @property
+    def behind(self) -> tuple[SpanProcessor, ...]:
+        """The processors behind this one; the same object while none is added."""
+        return self._behind
+
     def on_start(self, span: Span, parent_context: Optional[Context] = None) -> None:
         """Put session, user, tenant and the like on a span that starts."""
         if self.pipeline is not None:
