@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, cast
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -138,6 +138,13 @@ class _Starter:
         self._kinds: dict[type[Any], type[Any]] = {}
 
     def __call__(self, span: Span) -> None:
+        try:
+            self._start(span)
+        except Exception as error:
+            # The end of the span drops what cannot be redacted.
+            self._redactor.say(error)
+
+    def _start(self, span: Span) -> None:
         kind = type(span)
         if getattr(kind, "peekr_redactor", None) is not self._redactor:
             made = self._kinds.get(kind) or self._made(kind)
@@ -149,10 +156,18 @@ class _Starter:
         name = redactor.text(span.name)
         if name is not span.name:
             span.update_name(name)
-        held: Mapping[str, Any] = span.attributes or {}
+        given: Mapping[str, Any] = span.attributes or {}
+        held = given
+        limit: Optional[int] = getattr(
+            getattr(span, "_limits", None), "max_span_attribute_length", None
+        )
+        if limit is not None:
+            held = {key: _without_cut_end(value, limit) for key, value in held.items()}
         changed = redactor.attributes(held)
-        if changed is not held:
-            span.set_attributes({key: changed[key] for key in changed if key in held})
+        if changed is not given:
+            span.set_attributes(
+                {key: changed[key] for key in changed if changed[key] is not given.get(key)}
+            )
 
     def _made(self, kind: type[Any]) -> type[Any]:
         base = getattr(kind, "peekr_base", kind)
@@ -172,7 +187,7 @@ class _RedactingSpan(Span):
     peekr_redactor: SpanRedactor
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
-        super().set_attributes(_contained(self.peekr_redactor.attributes, attributes))
+        super().set_attributes(_contained(self.peekr_redactor.attributes, attributes) or {})
 
     def set_attribute(self, key: str, value: Any) -> None:
         redacted = _contained(self.peekr_redactor.attributes, {key: value})
@@ -195,6 +210,24 @@ class _RedactingSpan(Span):
 
     def set_status(self, status: Any, description: Any = None) -> None:
         super().set_status(*self.peekr_redactor.status(status, description))
+
+
+# As long as the start of a secret is that no pattern knows yet.
+_UNKNOWN_CHARS = 64
+
+
+def _without_cut_end(value: Any, limit: int) -> Any:
+    """A value that a span starts with, without the end at which the SDK's limit has cut it.
+
+    The SDK cuts these before anybody sees the span, perhaps in the midst of a secret.
+    """
+    if isinstance(value, str):
+        if len(value) < limit:
+            return value
+        return f"{value[: max(0, limit - _UNKNOWN_CHARS)]}…[cut]"[:limit]
+    if isinstance(value, tuple):
+        return tuple(_without_cut_end(item, limit) for item in cast("tuple[Any, ...]", value))
+    return value
 
 
 def _contained(redact: Callable[[Any], Any], value: Any) -> Any:

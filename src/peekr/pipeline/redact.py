@@ -65,7 +65,7 @@ class SpanRedactor:
         try:
             return self._redacted(span)
         except Exception as error:
-            self._say(error)
+            self.say(error)
             return _bare(span)
 
     def text(self, text: str) -> str:
@@ -125,9 +125,9 @@ class SpanRedactor:
             context=context,
             parent=parent,
             resource=resource,
-            attributes=_like(span.attributes, attributes),
-            events=span.events if events is None else _list_like(span, "_events", events),
-            links=span.links if links is None else _list_like(span, "_links", links),
+            attributes=_counted(attributes, span.dropped_attributes),
+            events=_counted_list(span.events if events is None else events, span.dropped_events),
+            links=_counted_list(span.links if links is None else links, span.dropped_links),
             kind=span.kind,
             status=status,
             start_time=span.start_time,
@@ -146,7 +146,7 @@ class SpanRedactor:
         name, attributes = self.text(event.name), self.attributes(held)
         if name is event.name and attributes is held:
             return event
-        return Event(name, _like(event.attributes, attributes), event.timestamp)
+        return Event(name, _counted(attributes, event.dropped_attributes), event.timestamp)
 
     def _links(self, links: Sequence[Link]) -> Optional[list[Link]]:
         made = [self._link(link) for link in links]
@@ -157,7 +157,8 @@ class SpanRedactor:
         context, attributes = self._context(link.context), self.attributes(held)
         if context is link.context and attributes is held:
             return link
-        return Link(cast("SpanContext", context), _like(link.attributes, attributes))
+        made = _counted(attributes, link.dropped_attributes)
+        return Link(cast("SpanContext", context), made)
 
     def _status(self, status: Status) -> Status:
         description = status.description
@@ -215,7 +216,8 @@ class SpanRedactor:
         self._scopes[id(scope)] = (scope, made)
         return made
 
-    def _say(self, error: Exception) -> None:
+    def say(self, error: Exception) -> None:
+        """Say once that redaction itself failed, without what it failed on."""
         if os.environ.get("PEEKR_RAISE_FAULTS") == "1":
             raise error
         if not self._is_said:
@@ -236,23 +238,22 @@ def _field(key: str) -> Optional[str]:
     return None
 
 
-def _like(before: Any, attributes: Mapping[str, Any]) -> Any:
+def _counted(attributes: Mapping[str, Any], dropped: int) -> Any:
     """The attributes with the count of those that a limit has dropped."""
-    if isinstance(before, BoundedAttributes) and before.dropped:
-        made = BoundedAttributes(None, dict(attributes), immutable=True)
-        made.dropped = before.dropped
-        return made
-    return attributes
+    if not dropped:
+        return attributes
+    made = BoundedAttributes(None, dict(attributes), immutable=True)
+    made.dropped = dropped
+    return made
 
 
-def _list_like(span: ReadableSpan, held: str, items: list[Any]) -> Any:
+def _counted_list(items: Sequence[Any], dropped: int) -> Any:
     """The events or links with the count of those that a limit has dropped."""
-    before = getattr(span, held, None)
-    if isinstance(before, BoundedList) and before.dropped:
-        made: Any = cast("Any", BoundedList).from_seq(len(items), items)
-        made.dropped = before.dropped
-        return made
-    return tuple(items)
+    if not dropped:
+        return tuple(items)
+    made: Any = cast("Any", BoundedList).from_seq(len(items), items)
+    made.dropped = dropped
+    return made
 
 
 _NUMBERS = tuple(
