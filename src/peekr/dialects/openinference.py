@@ -31,6 +31,11 @@ _COUNTS = {
     "llm.token_count.prompt_details.cache_write": otel.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS,
     "llm.token_count.completion_details.reasoning": otel.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
 }
+_ANSWER = {
+    "id": otel.GEN_AI_RESPONSE_ID,
+    "service_tier": otel.OPENAI_RESPONSE_SERVICE_TIER,
+    "system_fingerprint": otel.OPENAI_RESPONSE_SYSTEM_FINGERPRINT,
+}
 PARAMETERS = {
     "model": otel.GEN_AI_REQUEST_MODEL,
     "temperature": otel.GEN_AI_REQUEST_TEMPERATURE,
@@ -162,7 +167,11 @@ def _input_and_output(draft: Draft, operation: Optional[str]) -> None:
         raw = draft.take(f"{side}.value")
         value = parsed(raw) if kind in ("application/json", None) else raw
         if messages in draft.attributes:
-            continue  # the request or the answer as it went over the wire: the messages once more
+            # The request or the answer as it went over the wire: the messages once more.
+            if side == "output":
+                for name, key in _ANSWER.items():
+                    draft.put(key, text(mapping(value).get(name)))
+            continue
         inner = mapping(value).get("messages", value)
         if operation == "chat" and (is_conversation(inner) or isinstance(inner, str)):
             draft.put(messages, conversation(inner, role))
