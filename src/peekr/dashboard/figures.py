@@ -1,0 +1,182 @@
+"""The arithmetic of the dashboard's figures: ranks, buckets of time, masked messages."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Sequence
+from typing import Any, Optional
+
+__all__ = [
+    "MIN_P95",
+    "MIN_P99",
+    "STEPS_S",
+    "Series",
+    "answer_of",
+    "bar_step",
+    "mask",
+    "nearest_rank",
+    "question_of",
+    "short",
+]
+
+STEPS_S = (60, 300, 900, 3600, 21_600, 86_400, 604_800)
+"""The widths of buckets, in seconds; each is a multiple of the one before it."""
+MAX_BUCKETS = 96
+MIN_P95, MIN_P99 = 20, 100
+"""How many values a percentile needs to mean anything."""
+SHORT_CHARS = 160
+
+
+def nearest_rank(ordered: Sequence[float], share: float, least: int = 1) -> Optional[float]:
+    """The value that so large a share does not exceed; None of fewer than `least` values.
+
+    Args:
+        ordered: The values, sorted.
+        share: 0.5 for the median.
+        least: How many there have to be.
+    """
+    count = len(ordered)
+    if count < max(least, 1):
+        return None
+    return ordered[min(count - 1, max(0, -int(-share * count // 1) - 1))]
+
+
+def bar_step(first: float, last: float) -> int:
+    """The width of the buckets that cover a time, in seconds: the finest with at most 96."""
+    for step in STEPS_S:
+        if last // step - first // step + 1 <= MAX_BUCKETS:
+            return step
+    return STEPS_S[-1]
+
+
+class Series:
+    """Sums by bucket of time, whose width grows with the time that they cover.
+
+    A bucket is a list of sums; what is added to one that is not there makes it. Times come in any
+    order.
+    """
+
+    def __init__(self, width: int) -> None:
+        """Begin.
+
+        Args:
+            width: How many sums there are in a bucket.
+        """
+        self._width = width
+        self.step = STEPS_S[0]
+        self.buckets: dict[int, list[float]] = {}
+        self.durations: dict[int, array[float]] = {}
+        self.waits: dict[int, array[float]] = {}
+
+    def at(self, seconds: float) -> int:
+        """The number of the bucket of a time; makes it."""
+        key = int(seconds // self.step)
+        if key not in self.buckets:
+            self.buckets[key] = [0.0] * self._width
+            if len(self.buckets) > 1:
+                self._fit()
+                key = int(seconds // self.step)
+        return key
+
+    def _fit(self) -> None:
+        first, last = min(self.buckets), max(self.buckets)
+        if last - first < MAX_BUCKETS:
+            return
+        wider = bar_step(first * self.step, last * self.step)
+        if wider == self.step:
+            return
+        factor = wider // self.step
+        sums: dict[int, list[float]] = {}
+        for key, values in self.buckets.items():
+            into = sums.setdefault(key // factor, [0.0] * self._width)
+            for place, value in enumerate(values):
+                into[place] += value
+        for held in (self.durations, self.waits):
+            merged: dict[int, array[float]] = {}
+            for key, numbers in held.items():
+                merged.setdefault(key // factor, array("d")).extend(numbers)
+            held.clear()
+            held.update(merged)
+        self.buckets.clear()
+        self.buckets.update(sums)
+        self.step = wider
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The numbers of the first bucket and of the one after the last."""
+        if not self.buckets:
+            return 0, 0
+        return min(self.buckets), max(self.buckets) + 1
+
+    def column(self, place: int) -> list[float]:
+        """One sum of every bucket, empty ones included."""
+        first, end = self.span
+        none = [0.0] * self._width
+        return [self.buckets.get(key, none)[place] for key in range(first, end)]
+
+    def ranks(
+        self, held: dict[int, array[float]], share: float, least: int
+    ) -> list[Optional[float]]:
+        """A percentile of every bucket; None where there are too few values for it."""
+        first, end = self.span
+        return [nearest_rank(sorted(held.get(key, ())), share, least) for key in range(first, end)]
+
+
+_IDS = re.compile(
+    r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|\b(?=\w*\d)[A-Za-z]*[-_]?[0-9a-fA-F]{12,}\b|\d+(?:\.\d+)?"
+)
+_ERROR_CHARS = 240
+
+
+def mask(message: str) -> str:
+    """An error's first line with ids and numbers masked, so that equal failures count together."""
+    first = message.strip().partition("\n")[0][:_ERROR_CHARS]
+    return _IDS.sub("#", first)
+
+
+def short(text: str, chars: int = SHORT_CHARS) -> str:
+    """A text on one line, cut."""
+    line = " ".join(text[: chars * 2].split())
+    return line if len(line) <= chars else line[: chars - 1] + "…"
+
+
+def question_of(value: Any) -> str:
+    """The text that a person asked: the last user message, or a text that was given."""
+    if isinstance(value, str):
+        return short(value)
+    if isinstance(value, list):
+        for message in reversed(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            if isinstance(message, dict) and message.get("role") == "user":  # pyright: ignore[reportUnknownMemberType]
+                return _content(message.get("content"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        return ""
+    if isinstance(value, dict):
+        texts = [entry for entry in value.values() if isinstance(entry, str)]  # pyright: ignore[reportUnknownVariableType]
+        return short(max(texts, key=len)) if texts else ""  # pyright: ignore[reportUnknownArgumentType]
+    return ""
+
+
+def answer_of(value: Any) -> str:
+    """The text that was answered."""
+    if isinstance(value, str):
+        return short(value)
+    if isinstance(value, list):
+        for message in reversed(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            if isinstance(message, dict):
+                found = _content(message.get("content"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+                if found:
+                    return found
+        return ""
+    return question_of(value) if isinstance(value, dict) else ""
+
+
+def _content(content: Any) -> str:
+    if isinstance(content, str):
+        return short(content)
+    if isinstance(content, list):
+        for part in content:  # pyright: ignore[reportUnknownVariableType]
+            if isinstance(part, dict):
+                text = part.get("content") or part.get("text")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+                if isinstance(text, str) and text:
+                    return short(text)
+    return ""
