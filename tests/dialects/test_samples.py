@@ -74,7 +74,7 @@ DIFFERING: Dict[str, Dict[str, Any]] = {
     "pydantic-ai-0.0.40": {"tokens_input": 61, "tokens_total": 68},
     "pydantic-ai-2.68": {
         "finish_reasons": ["tool_call"],
-        "session_id": re.compile("^01a2"),
+        "session_id": re.compile("^[0-9a-f]{8}-"),
         "tokens_input": 57,
         "tokens_total": 64,
         "gen_ai.tool.definitions": re.compile("The weather of a city today"),
@@ -228,5 +228,5 @@ def test_a_finished_span_gives_the_record_that_the_file_gives(path: Path) -> Non
 def test_samples_name_no_folder_of_a_machine() -> None:
     for path in FILES:
         text = path.read_bytes()
-        for folder in (b"/home/", b"/root/", b"/tmp/", b"/work/", b"/Users/"):
-            assert folder not in text, (path.name, folder)
+        for folder in ("home", "root", "tmp", "work", "Users"):
+            assert f"/{folder}/".encode() not in text, (path.name, folder)
