@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import queue
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional, cast
@@ -47,6 +48,10 @@ class Outcome:
     def mean(self) -> Optional[float]:
         """The mean score; None where there is none."""
         return sum(self.scores) / len(self.scores) if self.scores else None
+
+
+_Task = tuple[SpanRecord, Evaluator]
+_Queue = queue.SimpleQueue
 
 
 class Rescoring:
@@ -110,24 +115,26 @@ class Rescoring:
         Raises:
             UnreadableFileError: nothing in the file can be read.
         """
-        tasks = self._tasks()
-        pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="peekr-eval")
-        under_way: dict[Future[Finding], tuple[SpanRecord, Evaluator]] = {}
+        waiting: _Queue[Optional[_Task]] = queue.SimpleQueue()
+        found: _Queue[tuple[_Task, Finding]] = queue.SimpleQueue()
+        for _ in range(self._concurrency):
+            # Daemons: an interrupted program does not wait for a judge that takes its time.
+            threading.Thread(target=_work, args=(waiting, found), daemon=True).start()
+        under_way = 0
         try:
-            for record, evaluator in tasks:
-                copy = SpanRecord.from_dict({**record.to_dict()})
-                copy.attributes = dict(record.attributes)
-                future = pool.submit(evaluate, evaluator, copy, _TIMEOUT_S)
-                under_way[future] = (record, evaluator)
-                if len(under_way) >= 2 * self._concurrency:
-                    self._collect(under_way, advanced)
-            while under_way:
-                self._collect(under_way, advanced)
+            for task in self._tasks():
+                waiting.put(task)
+                under_way += 1
+                if under_way >= 2 * self._concurrency:
+                    self._collect(*found.get(), advanced)
+                    under_way -= 1
+            for _ in range(under_way):
+                self._collect(*found.get(), advanced)
         finally:
-            for future in under_way:
-                future.cancel()
-            # An interrupted one is not waited for: a judge may take its time.
-            pool.shutdown(wait=not under_way)
+            for _ in range(self._concurrency):
+                waiting.put(None)
+            while not found.empty():  # what was done before an interruption
+                self._collect(*found.get(), advanced)
             loops.stop()
 
     def save(self) -> int:
@@ -138,7 +145,7 @@ class Rescoring:
         """
         return amend(self._path, {key: _merging(found) for key, found in self._found.items()})
 
-    def _tasks(self) -> Iterator[tuple[SpanRecord, Evaluator]]:
+    def _tasks(self) -> Iterator[_Task]:
         self.records = 0
         with closing(open_reader(self._path)) as reader:
             for trace in reader.select(self._query).traces:
@@ -155,27 +162,31 @@ class Rescoring:
     def _is_chosen(self, record: SpanRecord) -> bool:
         return is_evaluated(record.attributes) if self._name is None else record.name == self._name
 
-    def _collect(
-        self,
-        under_way: dict[Future[Finding], tuple[SpanRecord, Evaluator]],
-        advanced: Callable[[], None],
-    ) -> None:
-        done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-        for future in done:
-            record, evaluator = under_way.pop(future)
-            finding = future.result()
-            outcome = self.outcomes[evaluator.name]
-            if finding.score is not None:
-                outcome.scores.append(float(finding.score))
-            elif finding.error is None:
-                outcome.silent += 1
-            else:
-                outcome.failed += 1
-                outcome.first_error = outcome.first_error or finding.error
-            if finding.score is not None or finding.error is not None:
-                key = (record.trace_id, record.span_id)
-                self._found.setdefault(key, {})[evaluator.name] = finding
-            advanced()
+    def _collect(self, task: _Task, finding: Finding, advanced: Callable[[], None]) -> None:
+        record, evaluator = task
+        outcome = self.outcomes[evaluator.name]
+        if finding.score is not None:
+            outcome.scores.append(float(finding.score))
+        elif finding.error is None:
+            outcome.silent += 1
+        else:
+            outcome.failed += 1
+            outcome.first_error = outcome.first_error or finding.error
+        if finding.score is not None or finding.error is not None:
+            key = (record.trace_id, record.span_id)
+            self._found.setdefault(key, {})[evaluator.name] = finding
+        advanced()
+
+
+def _work(waiting: _Queue[Optional[_Task]], found: _Queue[tuple[_Task, Finding]]) -> None:
+    while True:
+        task = waiting.get()
+        if task is None:
+            return
+        record, evaluator = task
+        # What an evaluator does to its copy is nobody else's.
+        copied = SpanRecord.from_dict({**record.to_dict(), "attributes": dict(record.attributes)})
+        found.put((task, evaluate(evaluator, copied, _TIMEOUT_S)))
 
 
 def _merging(found: Mapping[str, Finding]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:

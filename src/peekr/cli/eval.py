@@ -132,7 +132,8 @@ def eval(  # the command's name; nothing here evaluates Python
     if is_interrupted:
         click.echo("Interrupted: the same command does the rest.", err=True)
         sys.exit(130)
-    if not any(outcome.scores or outcome.silent for outcome in work.outcomes.values()):
+    outcomes = work.outcomes.values()
+    if any(outcome.failed for outcome in outcomes) and not any(o.scores for o in outcomes):
         raise PeekrError("no score could be given")
 
 
