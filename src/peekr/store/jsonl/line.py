@@ -6,7 +6,7 @@ from peekr.dialects.former import ID_CHARS, modernise
 from peekr.encoding import loads
 from peekr.record import SpanRecord
 
-__all__ = ["BOM", "NotARecordError", "parse_line"]
+__all__ = ["BOM", "NotARecordError", "parse_line", "second_try"]
 
 BOM = b"\xef\xbb\xbf"
 """What some editors put at the beginning of a file."""
@@ -30,7 +30,7 @@ def parse_line(line: bytes) -> tuple[SpanRecord, bool]:
     except RecursionError:
         raise NotARecordError("nested too deeply") from None
     except ValueError:
-        value, is_whole = _second_try(line), False
+        value, is_whole = second_try(line), False
     if not isinstance(value, dict):
         raise NotARecordError("no span record")
     try:

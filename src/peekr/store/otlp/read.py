@@ -17,7 +17,7 @@ from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
 from peekr.projection import project
 from peekr.record import SpanRecord
-from peekr.store.jsonl.line import BOM, NotARecordError, parse_line
+from peekr.store.jsonl.line import BOM, NotARecordError, parse_line, second_try
 from peekr.store.jsonl.tail import JsonlTail
 from peekr.store.otlp.decode import RawSpan, StoredEvent, StoredLog, contents, is_export
 from peekr.store.query import Problems, Query, Selection, Trace
@@ -235,14 +235,14 @@ def _items_on(line: bytes) -> tuple[list[_Item], bool, bool]:
         NotARecordError: nothing of it can be read.
     """
     try:
-        document, is_whole = loads(line), True
+        document: Any = loads(line)
+        is_whole = True
     except RecursionError:
         raise NotARecordError("nested too deeply") from None
     except MemoryError:
         raise NotARecordError("too large") from None
     except ValueError:
-        # Not UTF-8, or no JSON: told apart where records are.
-        document, is_whole = _decoded(line), False
+        document, is_whole = second_try(line), False
     documents: list[Any] = [document]
     if isinstance(document, list):
         documents = cast("list[Any]", document)
@@ -262,18 +262,6 @@ def _items_on(line: bytes) -> tuple[list[_Item], bool, bool]:
     if not items and not is_whole:
         raise NotARecordError("no span with ids")
     return items, is_whole, True
-
-
-def _decoded(line: bytes) -> Any:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        try:
-            return loads(line.decode("utf-8", "replace"))
-        except (ValueError, RecursionError):
-            raise NotARecordError("not UTF-8") from None
-    whole = line.rstrip().endswith((b"}", b"]"))
-    raise NotARecordError("not JSON" if whole else "cut off")
 
 
 def _record(item: Union[SpanRecord, RawSpan], events: list[StoredEvent]) -> SpanRecord:
