@@ -44,7 +44,12 @@ def parse_line(line: bytes) -> tuple[SpanRecord, bool]:
     return record, is_whole
 
 
-def _second_try(line: bytes) -> object:
+def second_try(line: bytes) -> object:
+    """The JSON value on a line that is not UTF-8, wrong bytes replaced.
+
+    Raises:
+        NotARecordError: the line is no JSON, or not even so.
+    """
     try:
         line.decode("utf-8")
     except UnicodeDecodeError:
