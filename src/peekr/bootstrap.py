@@ -26,6 +26,7 @@ from peekr.store import RecordSink
 from peekr.termination import TerminationGuard
 
 if TYPE_CHECKING:
+    from peekr.gatekeeping import Gatekeeping
     from peekr.instrumentation.call import Call
     from peekr.instrumentation.runtime import Observer
     from peekr.pipeline.budgeting import Budgets
@@ -290,9 +291,10 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
             tracer_provider=chosen,
             capture_content=settings.capture_content,
             max_chars=provider.max_attribute_chars(chosen),
-            admissions=_admissions(settings, budgets),
+            admissions=_admissions(keeping, budgets),
             observers=_observers(settings, budgets),
             prices=book,
+            gate=None if keeping is None else keeping.gate,
         )
         if not _exit_registered:
             _exit_registered = True
@@ -354,8 +356,20 @@ def _budgets(settings: Settings, book: PriceBook) -> Optional[Budgets]:
     return Budgets(settings.budgets, book)
 
 
+def _gatekeeping(settings: Settings) -> Optional[Gatekeeping]:
+    if not settings.guardrails:
+        return None
+    from peekr.gatekeeping import gatekeeping
+
+    return gatekeeping(settings)
+
+
 def _pipeline(
-    settings: Settings, book: PriceBook, output: _Output, processor: PeekrSpanProcessor
+    settings: Settings,
+    book: PriceBook,
+    keeping: Optional[Gatekeeping],
+    output: _Output,
+    processor: PeekrSpanProcessor,
 ) -> Chain:
     stored: SpanStage = output
     processor.watching = None
@@ -376,7 +390,7 @@ def _pipeline(
             faults.report("storing a finished span")
         processor.forward(span)
 
-    return Chain(_stages(settings, book), last)
+    return Chain(_stages(settings, book, keeping), last)
 
 
 def _gate(
@@ -397,22 +411,30 @@ def _gate(
     return gate
 
 
-def _stages(settings: Settings, book: PriceBook) -> list[Stage]:
+def _stages(
+    settings: Settings, book: PriceBook, keeping: Optional[Gatekeeping]
+) -> list[Stage]:
     """What stands between a span's end and its outputs, in the order that is promised."""
     # Each is imported where it is asked for: what is not costs neither time nor memory.
     stages: list[Stage] = [Pricing(book)]
-    if settings.evaluators:
+    evaluators, is_async = settings.evaluators, settings.async_eval
+    if keeping is not None:
+        # A guardrail that goes by a score needs it, and before the call returns where it blocks.
+        evaluators, is_async = keeping.evaluators, keeping.is_async
+    if evaluators:
         from peekr.pipeline.evaluate import EvaluationStage
 
         stages.append(
             EvaluationStage(
-                settings.evaluators,
-                is_async=settings.async_eval,
+                evaluators,
+                is_async=is_async,
                 chosen=settings.evaluate_filter,
                 tenant_id=settings.tenant_id,
                 retention_class=settings.retention_class,
             )
         )
+    if keeping is not None and keeping.scores is not None:
+        stages.append(keeping.scores)
     if settings.rules:
         from peekr.pipeline.alerting import AlertStage, ArrivalStage
 
@@ -424,11 +446,14 @@ def _stages(settings: Settings, book: PriceBook) -> list[Stage]:
 
 
 def _admissions(
-    settings: Settings, budgets: Optional[Budgets]
+    keeping: Optional[Gatekeeping], budgets: Optional[Budgets]
 ) -> tuple[Callable[[Call], None], ...]:
     """What may refuse a call before it is sent."""
-    del settings
     admissions: list[Callable[[Call], None]] = []
+    if keeping is not None and keeping.gate is not None and keeping.gate.has_input:
+        from peekr.instrumentation.gate import check_input
+
+        admissions.append(check_input)
     if budgets is not None:
         admissions.append(budgets.admit)
     return tuple(admissions)

@@ -21,6 +21,7 @@ from peekr.instrumentation.stream import (
     AsyncStreamProxy,
     IterableProxy,
     StreamProxy,
+    proxy_kind,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def deliver(call: Call, result: Any) -> Any:
     if body is None:
         call.succeed(result)
         return result
-    data, error = _read(body)
+    data, error = _read(body, call.holds)
     if error is None:
         call.succeed({**result, "body": data})
         return result
@@ -71,7 +72,7 @@ async def deliver_async(call: Call, result: Any) -> Any:
     if body is None:
         call.succeed(result)
         return result
-    data, error = await _read_async(body)
+    data, error = await _read_async(body, call.holds)
     if error is None:
         call.succeed({**result, "body": data})
         return result
@@ -103,10 +104,11 @@ def _watch_events(call: Call, result: dict[str, Any]) -> None:
     # Not by __next__ and __anext__: aiobotocore's streams have an __anext__ that makes iterators.
     if hasattr(kind, "__aiter__"):
         own = stream.__aiter__() is stream
-        proxy = AsyncStreamProxy(stream, call) if own else AsyncIterableProxy(stream, call)
+        chosen = AsyncStreamProxy if own else AsyncIterableProxy
+        proxy = proxy_kind(chosen, call)(stream, call)
     elif hasattr(kind, "__iter__"):
         own = iter(stream) is stream
-        proxy = StreamProxy(stream, call) if own else IterableProxy(stream, call)
+        proxy = proxy_kind(StreamProxy if own else IterableProxy, call)(stream, call)
     else:
         call.succeed(result)
         return
@@ -117,8 +119,12 @@ def _watch_events(call: Call, result: dict[str, Any]) -> None:
 # -- bodies ---------------------------------------------------------------------------------------
 
 
-def _read(body: Any) -> tuple[Optional[bytes], Optional[Exception]]:
-    """What a body holds, and how it breaks off; None where it cannot be read without taking it."""
+def _read(body: Any, holds: bool) -> tuple[Optional[bytes], Optional[Exception]]:
+    """What a body holds, and how it breaks off; None where it cannot be read without taking it.
+
+    Where guardrails hold answers back, a body that breaks off gives its caller the error alone: its
+    beginning cannot be looked at.
+    """
     known = _in_memory(body)
     if known is not None:
         return known, None
@@ -140,25 +146,26 @@ def _read(body: Any) -> tuple[Optional[bytes], Optional[Exception]]:
     missing = getattr(raw, "length_remaining", None)
     if error is None and isinstance(missing, int) and missing > 0:
         whole_error = _cut_off(data, missing)
-    body._raw_stream = _Replay(raw, data, error, whole_error)
+    shown = b"" if holds and whole_error is not None else data
+    body._raw_stream = _Replay(raw, shown, error or (whole_error if holds else None), whole_error)
     # The socket has given all that it will: a caller that sets its timeout has nothing to wait for.
     body.set_socket_timeout = _ignore
     return data, whole_error
 
 
-async def _read_async(body: Any) -> tuple[Optional[bytes], Optional[Exception]]:
+async def _read_async(body: Any, holds: bool) -> tuple[Optional[bytes], Optional[Exception]]:
     known = _in_memory(body)
     if known is not None:
         return known, None
     raw = _raw_stream(body)
     if hasattr(raw, "aiter_raw"):  # httpx
         data, error = await _collect(raw.aiter_raw())
-        raw.aiter_raw = _replaying(data, error)
+        raw.aiter_raw = _replaying(b"" if holds and error is not None else data, error)
         return data, error
     reader = getattr(raw, "content", None)
     if hasattr(reader, "readany"):  # aiohttp
         data, error = await _collect(_pieces(reader))
-        raw.content = _AsyncReplay(reader, data, error)
+        raw.content = _AsyncReplay(reader, b"" if holds and error is not None else data, error)
         return data, error
     return None, None
 

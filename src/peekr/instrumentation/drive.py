@@ -9,6 +9,7 @@ from typing import Any, Callable, cast
 from opentelemetry import context as otel_context
 
 from peekr import faults
+from peekr.errors import GuardrailError
 from peekr.instrumentation import Response
 from peekr.instrumentation.call import Call
 from peekr.instrumentation.runtime import (
@@ -22,6 +23,9 @@ from peekr.instrumentation.runtime import (
 
 __all__ = ["drive", "drive_async", "end_open_streams"]
 
+# Loaded with the first call that is guarded.
+_GUARDED_CALL = "peekr.instrumentation.guarded:GuardedCall"
+
 
 def drive(
     runtime: Runtime,
@@ -34,7 +38,8 @@ def drive(
     """Run one synchronous call; returns what the SDK returned, a stream behind its proxy."""
     if _is_off(hook):
         return original(instance, *args, **kwargs)
-    call = Call(runtime, hook, instance, args, kwargs)
+    kind = Call if runtime.gate is None else loaded[_GUARDED_CALL]
+    call: Call = kind(runtime, hook, instance, args, kwargs)
     token = otel_context.attach(call.context())
     try:
         if runtime.admissions:
@@ -60,7 +65,8 @@ async def drive_async(
     """Run one call that is awaited; otherwise as `drive`."""
     if _is_off(hook):
         return await original(instance, *args, **kwargs)
-    call = Call(runtime, hook, instance, args, kwargs)
+    kind = Call if runtime.gate is None else loaded[_GUARDED_CALL]
+    call: Call = kind(runtime, hook, instance, args, kwargs)
     before, inside = otel_context.get_current(), call.context()
     token = otel_context.attach(inside)
     try:
@@ -107,6 +113,8 @@ def _deliver(call: Call, result: Any) -> Any:
         return result
     try:
         return loaded[call.hook.deliver](call, result)
+    except GuardrailError:
+        raise
     except Exception:
         try:
             faults.report(f"delivering a result of {call.hook.record}")
@@ -118,6 +126,8 @@ def _deliver(call: Call, result: Any) -> Any:
 async def _deliver_later(call: Call, result: Any, delivering: Awaitable[Any]) -> Any:
     try:
         return await delivering
+    except GuardrailError:
+        raise
     except Exception:
         try:
             faults.report(f"delivering a result of {call.hook.record}")
@@ -140,6 +150,8 @@ def _is_off(hook: Hook) -> bool:
 
 class _Nothing:
     """An accumulator for a stream of which nothing can be read any more."""
+
+    is_blind = True
 
     def add(self, chunk: Any) -> None:
         """Take nothing."""

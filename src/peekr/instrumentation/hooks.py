@@ -29,6 +29,7 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.42.0"
 _logger = logging.getLogger("peekr.instrumentation")
 _DRIVE = "peekr.instrumentation.drive:drive"
 _DRIVE_ASYNC = "peekr.instrumentation.drive:drive_async"
+_KEPT: Any = object()
 
 
 class Replacement(NamedTuple):
@@ -112,6 +113,7 @@ class Instrumentation:
         admissions: Optional[tuple[Admission, ...]] = None,
         observers: Optional[tuple[Observer, ...]] = None,
         prices: Optional[PriceBook] = None,
+        gate: Any = _KEPT,
         **options: Any,
     ) -> None:
         """Begin to watch, or go on with other arguments; nothing is put on twice.
@@ -126,6 +128,7 @@ class Instrumentation:
             admissions: May refuse a call; see `Runtime`. At first none.
             observers: Are told of each call's end; see `Runtime`. At first none.
             prices: Say what a call costs; at first nothing does.
+            gate: Looks at what calls ask and answer, see `Runtime`; None for nothing.
             **options: The SDK's own options.
         """
         before = self.runtime
@@ -144,10 +147,12 @@ class Instrumentation:
             observers = () if before is None else before.observers
         if prices is None and before is not None:
             prices = before.prices
+        if gate is _KEPT:
+            gate = None if before is None else before.gate
         if self._resolve is not None:
             options = self._resolve(before, options)
         self.runtime = Runtime(
-            tracer, capture_content, max_chars, options, admissions, observers, prices
+            tracer, capture_content, max_chars, options, admissions, observers, prices, gate=gate
         )
         for patch in self._patches:
             patch.expect()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:
     _ObjectProxy = wrapt.ObjectProxy
 
-__all__ = ["keeping", "may_be_read_but_once"]
+__all__ = ["is_keeping", "keeping", "may_be_read_but_once"]
 
 
 def may_be_read_but_once(value: Any) -> bool:
@@ -50,6 +50,11 @@ def keeping(value: Iterable[Any], passed: list[Any]) -> Any:
     callers = otel_context.get_current()
     kind = _KeepingIterator if isinstance(value, Iterator) else _KeepingIterable
     return kind(value, passed, callers)
+
+
+def is_keeping(value: Any) -> bool:
+    """Whether it is what `keeping` makes."""
+    return isinstance(value, _Keeping)
 
 
 class _Keeping(_ObjectProxy):

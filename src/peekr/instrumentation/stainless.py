@@ -8,19 +8,20 @@ methods, on that one instance, pass the bytes on as they come and keep a copy un
 from __future__ import annotations
 
 import asyncio
-import base64
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any, Callable, Optional, cast
+from typing import Any, Callable, cast
 
 from peekr import faults
 from peekr.encoding import loads
 from peekr.instrumentation import Accumulator, Response
 from peekr.instrumentation.call import Call
+from peekr.instrumentation.events import SPLITTERS
+from peekr.instrumentation.runtime import loaded
 from peekr.instrumentation.stream import deliver as deliver_parsed
 from peekr.semconv import own
 
-__all__ = ["deliver", "deliver_raw", "deliver_request", "is_raw"]
+__all__ = ["Tap", "deliver", "deliver_raw", "deliver_request", "is_raw"]
 
 _RAW_HEADER = "x-stainless-raw-response"
 _REQUEST_ID_HEADERS = ("request-id", "x-request-id", "x-amzn-requestid")
@@ -53,8 +54,10 @@ def deliver_raw(call: Call, result: Any, http_response: Any) -> Any:
     _note_request_id(call, http_response)
     if getattr(http_response, "is_stream_consumed", False) and not call.request.stream:
         call.succeed(loads(http_response.content))
+    elif call.holds:
+        loaded["peekr.instrumentation.held_raw:HeldTap"](call, http_response)
     else:
-        _Tap(call, http_response)
+        Tap(call, http_response)
     return result
 
 
@@ -76,7 +79,7 @@ def is_raw(kwargs: Mapping[str, Any]) -> bool:
     return any(str(key).lower() == _RAW_HEADER for key in cast("Mapping[Any, Any]", headers))
 
 
-class _Tap:
+class Tap:
     """Keeps a copy of a body while somebody else reads it, and ends the call with the body."""
 
     def __init__(self, call: Call, http_response: Any) -> None:
@@ -86,8 +89,8 @@ class _Tap:
         self._body: list[bytes] = []
         self._reading: Any = None
         content_type = http_response.headers.get("content-type") or ""
-        self._decode = _DECODERS.get(content_type.partition(";")[0].strip().lower())
-        self._is_events = self._decode is not None
+        self._splitter = SPLITTERS.get(content_type.partition(";")[0].strip().lower())
+        self._is_events = self._splitter is not None
         # Public methods, shadowed on this instance alone; read(), iter_text() and iter_lines()
         # all come through iter_bytes().
         http_response.iter_bytes = self._tapped(http_response.iter_bytes)
@@ -200,58 +203,14 @@ class _Tap:
 
     def _read(self) -> Accumulator:
         accumulator = self._accumulator
-        if self._decode is None or self._call.ended:
+        if self._splitter is None or self._call.ended:
             return accumulator
         try:
-            for data in self._decode(b"".join(self._body)):
-                accumulator.add(data)
+            split = self._splitter()
+            for event in (*split.feed(b"".join(self._body)), *split.rest()):
+                if event.data is not None:
+                    accumulator.add(event.data)
         except Exception:
             faults.report(f"reading the events of {self._call.hook.record}")
         self._body.clear()
         return accumulator
-
-
-def _events(body: bytes) -> Iterator[Any]:
-    """The decoded `data` of each server-sent event that is JSON."""
-    data: list[str] = []
-    for line in [*body.decode("utf-8", "replace").splitlines(), ""]:
-        if line.startswith("data:"):
-            data.append(line[5:].lstrip(" "))
-        elif not line and data:
-            decoded = _json("\n".join(data))
-            data = []
-            if decoded is not None:
-                yield decoded
-
-
-def _aws_events(body: bytes) -> Iterator[Any]:
-    """The decoded chunks of an AWS event stream, such as Bedrock sends a model's events in.
-
-    Source: the binary format of `application/vnd.amazon.eventstream`: the lengths of the whole
-    message and of its headers, a checksum, the headers, the payload, a checksum.
-    """
-    at = 0
-    while at + 16 <= len(body):
-        length = int.from_bytes(body[at : at + 4], "big")
-        headers = int.from_bytes(body[at + 4 : at + 8], "big")
-        if length < 16 or at + length > len(body):
-            return  # cut off in the middle
-        message = _json(body[at + 12 + headers : at + length - 4].decode("utf-8", "replace"))
-        chunk: Any = cast("dict[str, Any]", message).get("bytes") if message else None
-        decoded = _json(base64.b64decode(chunk).decode("utf-8", "replace")) if chunk else None
-        if decoded is not None:
-            yield decoded
-        at += length
-
-
-_DECODERS: dict[str, Callable[[bytes], Iterator[Any]]] = {
-    "text/event-stream": _events,
-    "application/vnd.amazon.eventstream": _aws_events,
-}
-
-
-def _json(text: str) -> Optional[Any]:
-    try:
-        return loads(text)
-    except ValueError:
-        return None  # `[DONE]`, or an event cut off in the middle

@@ -21,6 +21,7 @@ from opentelemetry import context as otel_context
 from peekr import faults
 from peekr.instrumentation import Accumulator
 from peekr.instrumentation.call import Call
+from peekr.instrumentation.runtime import loaded
 
 if TYPE_CHECKING:
 
@@ -36,11 +37,13 @@ else:
 
 __all__ = [
     "AsyncIterableProxy",
+    "AsyncIterator",
     "AsyncStreamProxy",
     "GeneratorProxy",
     "IterableProxy",
     "StreamProxy",
     "deliver",
+    "proxy_kind",
 ]
 
 
@@ -51,13 +54,21 @@ def deliver(call: Call, result: Any) -> Any:
         # Another library's wrapper may have both: then it is what the method gives.
         is_sync = not call.hook.is_async and hasattr(kind, "__next__")
         if not is_sync and hasattr(kind, "__anext__"):
-            return AsyncStreamProxy(result, call)
+            return proxy_kind(AsyncStreamProxy, call)(result, call)
         if kind is GeneratorType:
-            return GeneratorProxy(result, call)
+            return proxy_kind(GeneratorProxy, call)(result, call)
         if hasattr(kind, "__next__"):
-            return StreamProxy(result, call)
+            return proxy_kind(StreamProxy, call)(result, call)
     call.succeed(result)
     return result
+
+
+def proxy_kind(kind: type[Any], call: Call) -> type[Any]:
+    """A proxy of this module's, or the one like it that holds chunks back, as the call says."""
+    if not call.holds:
+        return kind
+    kinds: dict[type[Any], type[Any]] = loaded["peekr.instrumentation.held:KINDS"]
+    return kinds[kind]
 
 
 class _Proxy(_ObjectProxy):
@@ -284,7 +295,7 @@ class AsyncIterableProxy(AsyncStreamProxy):
     """An asynchronous stream that is no iterator but makes them; see `IterableProxy`."""
 
     def __aiter__(self) -> Any:
-        return _AsyncIterator(self.__wrapped__.__aiter__(), self)
+        return AsyncIterator(self.__wrapped__.__aiter__(), self)
 
     def close(self) -> Any:
         """Close the SDK's stream and end the span; awaited or not, as the SDK has it."""
@@ -294,7 +305,7 @@ class AsyncIterableProxy(AsyncStreamProxy):
             self._self_left()
 
 
-class _AsyncIterator(AsyncStreamProxy):
+class AsyncIterator(AsyncStreamProxy):
     """An iterator of a stream; it keeps the stream alive, and its own end is not the stream's.
 
     No generator: one that is dropped ends later, in a task of the event loop's.
@@ -307,6 +318,7 @@ class _AsyncIterator(AsyncStreamProxy):
         self._self_stream = stream
 
     async def aclose(self) -> Any:
+        """Close the SDK's iterator, which ends nothing."""
         return await self.__wrapped__.aclose()
 
     def __del__(self) -> None:

@@ -88,10 +88,33 @@ def deliver(call: Call, result: Any) -> Any:
     if not call.request.stream or chunks is None:
         call.succeed(result)
         return result
-    proxy = AsyncStreamProxy if hasattr(chunks, "__anext__") else StreamProxy
-    watched = proxy(chunks, call)
+    is_async = hasattr(chunks, "__anext__")
+    if call.holds:
+        # The first message is the caller's already: none is, before all have come.
+        return _resolved_async(call, result) if is_async else _resolved(call, result)
+    watched = (AsyncStreamProxy if is_async else StreamProxy)(chunks, call)
     watched._self_take(result._result)  # pyright: ignore[reportPrivateUsage]
     result._iterator = watched
+    return result
+
+
+def _resolved(call: Call, result: Any) -> Any:
+    try:
+        result.resolve()
+    except Exception as error:
+        call.fail(error)
+        raise
+    call.succeed(result)
+    return result
+
+
+async def _resolved_async(call: Call, result: Any) -> Any:
+    try:
+        await result.resolve()
+    except Exception as error:
+        call.fail(error)
+        raise
+    call.succeed(result)
     return result
 
 

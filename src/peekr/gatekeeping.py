@@ -1,0 +1,68 @@
+"""Guardrails put to their places: at the gate of each call, and behind the evaluators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
+
+from peekr.config import Settings
+from peekr.instrumentation.gate import Gate
+from peekr.pipeline.blocking import ScoreStage
+from peekr.span_view import Span
+
+__all__ = ["Gatekeeping", "gatekeeping"]
+
+
+class Gatekeeping(NamedTuple):
+    """What guardrails need of the rest.
+
+    Attributes:
+        gate: Looks at each call; None where no guardrail wants to.
+        scores: The stage right behind the evaluators; None where no guardrail goes by scores.
+        evaluators: The evaluators, with what the guardrails go by.
+        is_async: Whether evaluators may run after the call has returned.
+    """
+
+    gate: Optional[Gate]
+    scores: Optional[ScoreStage]
+    evaluators: tuple[Any, ...]
+    is_async: bool
+
+
+def gatekeeping(settings: Settings, packs: Sequence[Any] = ()) -> Gatekeeping:
+    """Put the guardrails to their places.
+
+    Args:
+        settings: The settings.
+        packs: The guardrails of compliance packs, which come after the user's.
+    """
+    by_score = [guard for guard in settings.guardrails if hasattr(guard, "check_scores")]
+    at_gate = [
+        guard
+        for guard in (*settings.guardrails, *packs)
+        if guard not in by_score and guard.action in ("raise", "warn")
+    ]
+    withholds = any(guard.action == "raise" for guard in by_score)
+    scores = ScoreStage(by_score) if by_score else None
+    gate = None
+    if at_gate or withholds:
+        gate = Gate(at_gate, scores=scores if withholds else None, view=Span)
+    return Gatekeeping(
+        gate,
+        scores,
+        _with_needed(settings.evaluators, by_score),
+        settings.async_eval and not withholds,
+    )
+
+
+def _with_needed(evaluators: tuple[Any, ...], by_score: Sequence[Any]) -> tuple[Any, ...]:
+    names = {getattr(evaluator, "name", None) for evaluator in evaluators}
+    names |= {getattr(evaluator, "__name__", None) for evaluator in evaluators}
+    made = list(evaluators)
+    for guard in by_score:
+        if guard.evaluator not in names:
+            from peekr.eval.hallucination import Hallucination
+
+            names.add(guard.evaluator)
+            made.append(Hallucination(detailed=guard.detailed, name=guard.evaluator))
+    return tuple(made)

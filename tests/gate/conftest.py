@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from typing import Iterator, Optional
+
+import pytest
+
+from simulated_providers import SimulatedProviders
+
+from .guards import SECRET
+
+WORDS = "All is well and nobody said a thing. "
+
+
+def _answer(question: str) -> Optional[str]:
+    """A long answer: one that tells the secret in its middle, and one that does not."""
+    if "leak" in question:
+        return WORDS * 20 + SECRET + ". " + WORDS * 20
+    return WORDS * 40
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[SimulatedProviders]:
+    """Simulated providers whose model tells the secret when it is asked to leak."""
+    with SimulatedProviders(answers=_answer) as started:
+        yield started
