@@ -234,8 +234,11 @@ class _Installation:
 
     def flush(self, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
-        done = self.pipeline.flush(timeout_s)
-        return self.output.flush(max(0.0, deadline - time.monotonic())) and done
+        done = [self.pipeline.flush(timeout_s)]
+        done.append(self.output.flush(max(0.0, deadline - time.monotonic())))
+        # Last: a webhook that does not answer must not take the time of what is to be stored.
+        done.append(self.pipeline.settle(max(0.0, min(deadline, _exit_by) - time.monotonic())))
+        return all(done)
 
     def end(self, timeout_s: float) -> None:
         """Flush now that the process ends: what waits for longer than that goes as it is."""
@@ -248,12 +251,15 @@ class _Installation:
             self.gate.close()
         self.pipeline.close(timeout_s)
         self.output.close(timeout_s)
+        self.pipeline.settle(timeout_s)
 
 
 _lock = threading.RLock()
 _current: Optional[_Installation] = None
 _termination = TerminationGuard()
 _exit_registered = False
+# When the end of the process has waited long enough for alerts, on the monotonic clock.
+_exit_by = float("inf")
 
 
 def _install(settings: Settings, tracer_provider: Any) -> None:
@@ -283,7 +289,7 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
             previous.close(_EXIT_TIMEOUT_S)
         tracing.follow(
             chosen,
-            capture_content=settings.capture_content,
+            capture_content=settings.capture_content and config.content_capture().on_spans,
             max_chars=provider.max_attribute_chars(chosen),
         )
         threads.carry_into_threads()
@@ -533,6 +539,7 @@ def _flush_now() -> None:
 
 
 def _at_exit() -> None:
+    global _exit_by
     # The stores stay open: what other exit handlers still end is written as well.
     try:
         _end_open_streams()

@@ -16,9 +16,11 @@ __all__ = [
     "ENVIRONMENT",
     "RETENTION_CLASSES",
     "STORAGES",
+    "ContentCapture",
     "Settings",
     "Variable",
     "arguments_of_launcher",
+    "content_capture",
     "from_environment",
     "is_on",
     "listed",
@@ -294,6 +296,59 @@ def arguments_of_launcher(environ: Optional[Mapping[str, str]] = None) -> dict[s
 def prices_file(environ: Optional[Mapping[str, str]] = None) -> Optional[str]:
     """The file of prices that the environment names, if any."""
     return (os.environ if environ is None else environ).get("PEEKR_PRICES") or None
+
+
+class ContentCapture(NamedTuple):
+    """Where the messages of model calls go, as far as OpenTelemetry's variables say.
+
+    Attributes:
+        on_spans: On spans, and so into records.
+        in_events: On the conventions' events, which are log records.
+        emits_events: There are such events, with messages or without.
+    """
+
+    on_spans: bool = True
+    in_events: bool = False
+    emits_events: bool = False
+
+
+_CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_EMIT_EVENT = "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT"
+_refused: set[str] = set()
+# What the variable may say, with the two words of its earlier form.
+_CAPTURES = {
+    "": (True, False),
+    "true": (True, False),
+    "false": (False, False),
+    "no_content": (False, False),
+    "span_only": (True, False),
+    "event_only": (False, True),
+    "span_and_event": (True, True),
+}
+
+
+def content_capture(environ: Optional[Mapping[str, str]] = None) -> ContentCapture:
+    """What OpenTelemetry's variables say of content.
+
+    Another value than those that there are counts as `NO_CONTENT` and is logged: it may have been
+    meant to keep content out.
+    """
+    environ = os.environ if environ is None else environ
+    said = environ.get(_CAPTURE, "").strip()
+    found = _CAPTURES.get(said.lower())
+    if found is None and said not in _refused:
+        import logging  # here: the command line is quicker without it
+
+        _refused.add(said)
+        logging.getLogger("peekr").warning(
+            "%s=%r is none of NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT: "
+            "calls are recorded without their contents",
+            _CAPTURE,
+            said,
+        )
+    on_spans, in_events = found or (False, False)
+    emits = environ.get(_EMIT_EVENT, "").strip().lower()
+    return ContentCapture(on_spans, in_events, emits == "true" or (emits != "false" and in_events))
 
 
 def is_on(name: str, environ: Optional[Mapping[str, str]] = None) -> bool:

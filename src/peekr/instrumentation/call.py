@@ -64,7 +64,9 @@ class Call:
 
     __slots__ = (
         "__weakref__",
+        "_apart",
         "_content",
+        "_details",
         "_late",
         "_observers",
         "_once",
@@ -146,8 +148,13 @@ class Call:
         if runtime.metrics:
             self._observers = (*runtime.observers, runtime.metrics)
             self.chunk_times_ns = []
-        self.reading = self.recording or bool(self._observers)
-        if self.recording:
+        # What goes to events alone.
+        self._apart: Optional[dict[str, Any]] = None
+        self._details = runtime.details or None
+        if self._details is not None and self._details.with_content:
+            self._apart = None if runtime.capture_content else {}
+        self.reading = self.recording or bool(self._observers) or self._details is not None
+        if self.recording or self._details is not None:
             try:
                 # Now, not at the end: the caller may change the messages while the call runs.
                 self._read_request(request)
@@ -204,14 +211,15 @@ class Call:
             parameters = {**(parameters or {}), **request.content_parameters}
         if parameters:
             content[own.PEEKR_REQUEST_PARAMETERS] = dump(parameters, max_chars)
-        if not self._runtime.capture_content:
+        into = content if self._runtime.capture_content else self._apart
+        if into is None:
             return
         if request.input:
-            content[otel.GEN_AI_INPUT_MESSAGES] = dump(request.input, max_chars)
+            into[otel.GEN_AI_INPUT_MESSAGES] = dump(request.input, max_chars)
         if request.system:
-            content[otel.GEN_AI_SYSTEM_INSTRUCTIONS] = dump(request.system, max_chars)
+            into[otel.GEN_AI_SYSTEM_INSTRUCTIONS] = dump(request.system, max_chars)
         if request.tools:
-            content[otel.GEN_AI_TOOL_DEFINITIONS] = dump(request.tools, max_chars)
+            into[otel.GEN_AI_TOOL_DEFINITIONS] = dump(request.tools, max_chars)
 
     # -- during ------------------------------------------------------------------------------------
 
@@ -339,6 +347,11 @@ class Call:
                 observer(self, response, fault)
             except Exception:
                 faults.report(f"observing the end of a call ({_name_of(observer)})")
+        if self._details is not None:
+            try:
+                self._details.emit(self, response, {**content, **(self._apart or {})})
+            except Exception:
+                faults.report(f"logging the details of {self.hook.record}")
         if content:
             span.set_attributes(content)
         if fault is not None:
@@ -377,8 +390,9 @@ class Call:
                     content[key] = count
             if self._runtime.prices is not None:
                 self.price(self._runtime.prices, response)
-        if response.output and self._runtime.capture_content:
-            content[otel.GEN_AI_OUTPUT_MESSAGES] = dump(response.output, self._runtime.max_chars)
+        into = content if self._runtime.capture_content else self._apart
+        if response.output and into is not None:
+            into[otel.GEN_AI_OUTPUT_MESSAGES] = dump(response.output, self._runtime.max_chars)
 
     def price(self, prices: PriceBook, response: Response) -> None:
         """Find out what the call cost; again later where the price table was on its way."""

@@ -13,23 +13,23 @@ from opentelemetry import trace as otel_trace
 
 from peekr import faults
 from peekr._version import __version__
+from peekr.config import content_capture
+from peekr.instrumentation.metrics import CallMetrics
 from peekr.instrumentation.runtime import Hook, Runtime, loaded
 from peekr.instrumentation.versions import installed
 from peekr.instrumentation.wrappers import makers_of
+from peekr.semconv.otel import SCHEMA_URL
 
 if TYPE_CHECKING:
+    from peekr.instrumentation.details import OperationDetails
     from peekr.instrumentation.runtime import Admission, Observer
     from peekr.pricing.book import PriceBook
 
 __all__ = ["SCHEMA_URL", "HookState", "Instrumentation", "Replacement"]
 
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.42.0"
-"""The release of the conventions that the spans follow."""
-
 _logger = logging.getLogger("peekr.instrumentation")
 _DRIVE = "peekr.instrumentation.drive:drive"
 _DRIVE_ASYNC = "peekr.instrumentation.drive:drive_async"
-_KEPT: Any = object()
 
 
 class Replacement(NamedTuple):
@@ -113,7 +113,7 @@ class Instrumentation:
         admissions: Optional[tuple[Admission, ...]] = None,
         observers: Optional[tuple[Observer, ...]] = None,
         prices: Optional[PriceBook] = None,
-        gate: Any = _KEPT,
+        meter_provider: Any = None,
         **options: Any,
     ) -> None:
         """Begin to watch, or go on with other arguments; nothing is put on twice.
@@ -128,7 +128,8 @@ class Instrumentation:
             admissions: May refuse a call; see `Runtime`. At first none.
             observers: Are told of each call's end; see `Runtime`. At first none.
             prices: Say what a call costs; at first nothing does.
-            gate: Looks at what calls ask and answer, see `Runtime`; None for nothing.
+            meter_provider: Collects the conventions' metrics; at first the global one does, once
+                there is one.
             **options: The SDK's own options.
         """
         before = self.runtime
@@ -139,23 +140,47 @@ class Instrumentation:
             tracer = provider.get_tracer(
                 f"peekr.instrumentation.{self.name}", __version__, schema_url=SCHEMA_URL
             )
-        if capture_content is None:
-            capture_content = before is None or before.capture_content
+        if capture_content is None and before is not None:
+            capture_content, details = before.capture_content, before.details
+        else:
+            capture_content, details = self._capture(capture_content is not False)
         if admissions is None:
             admissions = () if before is None else before.admissions
         if observers is None:
             observers = () if before is None else before.observers
         if prices is None and before is not None:
             prices = before.prices
-        if gate is _KEPT:
-            gate = None if before is None else before.gate
         if self._resolve is not None:
             options = self._resolve(before, options)
+        if meter_provider is not None or before is None or before.metrics is None:
+            scope = f"peekr.instrumentation.{self.name}"
+            metrics = CallMetrics(scope, SCHEMA_URL, meter_provider)
+        else:
+            metrics = before.metrics
         self.runtime = Runtime(
-            tracer, capture_content, max_chars, options, admissions, observers, prices, gate=gate
+            tracer,
+            capture_content,
+            max_chars,
+            options,
+            admissions,
+            observers,
+            prices,
+            metrics,
+            details,
         )
         for patch in self._patches:
             patch.expect()
+
+    def _capture(self, capture_content: bool) -> tuple[bool, Optional[OperationDetails]]:
+        """What is captured on spans, and the events, as OpenTelemetry's variables have it."""
+        asked = content_capture()
+        details = None
+        if asked.emits_events:
+            from peekr.instrumentation.details import OperationDetails
+
+            scope = f"peekr.instrumentation.{self.name}"
+            details = OperationDetails(scope, SCHEMA_URL, capture_content and asked.in_events)
+        return capture_content and asked.on_spans, details
 
     def states(self) -> list[HookState]:
         """How each hook stands, in the order of the table."""

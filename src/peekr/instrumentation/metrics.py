@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from peekr.instrumentation import Fault, Response
     from peekr.instrumentation.call import Call
 
-__all__ = ["DURATION", "TIME_PER_OUTPUT_CHUNK", "TIME_TO_FIRST_CHUNK", "TOKENS", "CallMetrics"]
+__all__ = [
+    "DURATION",
+    "TIME_PER_OUTPUT_CHUNK",
+    "TIME_TO_FIRST_CHUNK",
+    "TOKENS",
+    "CallMetrics",
+    "attributes_of",
+]
 
 TOKENS = "gen_ai.client.token.usage"
 DURATION = "gen_ai.client.operation.duration"
@@ -88,7 +95,7 @@ class CallMetrics:
         tokens, duration, first_chunk, later_chunks = cast("tuple[Any, ...]", self._instruments)
         # For exemplars: the call's span, not whatever is current where a stream ends.
         context = call.context()
-        attributes = _attributes(call, response)
+        attributes = attributes_of(call, response)
         usage = None if response is None else response.usage
         if usage is not None:
             for kind, count in ((_INPUT, usage.input), (_OUTPUT, usage.output)):
@@ -133,7 +140,8 @@ def _histogram(meter: Any, name: str, unit: str, brief: str, boundaries: tuple[f
         return meter.create_histogram(name, unit, brief)  # another SDK, which knows no such advice
 
 
-def _attributes(call: Call, response: Optional[Response]) -> dict[str, Any]:
+def attributes_of(call: Call, response: Optional[Response]) -> dict[str, Any]:
+    """What the conventions want to be known of a call besides what is measured."""
     request, hook = call.request, call.hook
     made: dict[str, Any] = {
         otel.GEN_AI_OPERATION_NAME: request.operation or hook.operation,

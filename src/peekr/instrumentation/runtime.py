@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from peekr.instrumentation import Fault, Response
     from peekr.instrumentation.call import Call
-    from peekr.instrumentation.gate import Gate
+    from peekr.instrumentation.details import OperationDetails
     from peekr.instrumentation.metrics import CallMetrics
     from peekr.pricing.book import PriceBook
 
@@ -55,7 +55,7 @@ class Runtime(NamedTuple):
         observers: Run on the thread that ends a call, right before its span ends.
         prices: Says what a call costs; None where nobody wants to know.
         metrics: Observes as well, calls that begin while there is a MeterProvider.
-        gate: Looks at what calls ask and answer, and withholds it; None where nobody does.
+        details: Emits an event of each call, where that was asked for.
     """
 
     tracer: otel_trace.Tracer
@@ -66,7 +66,7 @@ class Runtime(NamedTuple):
     observers: tuple[Observer, ...] = ()
     prices: Optional[PriceBook] = None
     metrics: Optional[CallMetrics] = None
-    gate: Optional[Gate] = None
+    details: Optional[OperationDetails] = None
 
 
 class Hook(NamedTuple):
