@@ -9,6 +9,8 @@ from typing import Final
 
 PEEKR_COMPLIANCE_VIOLATIONS: Final = "peekr.compliance.violations"
 """JSON array of the compliance rules that the call breaks, each with type, pack, matched and rule."""
+PEEKR_COST_SAVED_USD: Final = "peekr.cost_saved_usd"
+"""What the provider's cache saved on the model call in US dollars, reading from it less writing to it."""
 PEEKR_COST_USD: Final = "peekr.cost_usd"
 """The price of the model call in US dollars."""
 PEEKR_EMBEDDINGS_COUNT: Final = "peekr.embeddings.count"
