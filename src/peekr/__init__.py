@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from peekr import eval, exporters, guard
     from peekr.bootstrap import flush, instrument, shutdown, uninstrument
     from peekr.decorator import trace
+    from peekr.diagnosis import doctor
     from peekr.errors import (
         BudgetExceededError,
         ConfigurationError,
@@ -59,6 +60,7 @@ __all__ = [
     "add_exporter",
     "clear_evidence",
     "clear_exporters",
+    "doctor",
     "end_span",
     "eval",
     "evidence",
@@ -99,6 +101,7 @@ _HOMES = {
     "add_exporter": "peekr.exporters",
     "clear_evidence": "peekr.eval.retrieval",
     "clear_exporters": "peekr.exporters",
+    "doctor": "peekr.diagnosis",
     "end_span": "peekr.spans",
     "evidence": "peekr.eval.retrieval",
     "experiment": "peekr.experiments",

@@ -98,6 +98,7 @@ ENVIRONMENT: dict[str, Variable] = {
     "PEEKR_RAISE_FAULTS": Variable(
         "1 raises faults of Peekr's own instead of logging them; for its tests"
     ),
+    "PEEKR_DOCTOR": Variable("set by `peekr doctor`: where a process leaves its report"),
     # Under the launcher alone: those that give an argument.
     "PEEKR_CONSOLE": Variable("launcher: console; true or false", "console", _switch),
     "PEEKR_STORAGE": Variable(

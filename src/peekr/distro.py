@@ -25,7 +25,8 @@ from peekr.pipeline.processor import PeekrSpanProcessor
 
 __all__ = ["PeekrConfigurator", "PeekrDistro", "start"]
 
-_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_OTLP_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _OWN = "peekr.instrumentation."
 
 _logger = logging.getLogger("peekr.distro")
@@ -38,8 +39,14 @@ class PeekrDistro(BaseDistro):
     def _configure(self, **kwargs: Any) -> None:
         """Send spans by OTLP where an endpoint is named; to local files alone otherwise."""
         del kwargs
-        if any(os.environ.get(name) for name in _OTLP_ENDPOINTS):
-            os.environ.setdefault("OTEL_TRACES_EXPORTER", "otlp")
+        endpoint = next((v for v in map(os.environ.get, _OTLP_ENDPOINTS) if v), None)
+        if endpoint is None or os.environ.get("OTEL_TRACES_EXPORTER"):
+            return
+        os.environ["OTEL_TRACES_EXPORTER"] = "otlp"
+        if not any(os.environ.get(name) for name in _OTLP_PROTOCOLS):
+            # As `instrument()` does it: by the port, for the SDK would take gRPC for any.
+            is_grpc = endpoint.rstrip("/").endswith(":4317")
+            os.environ[_OTLP_PROTOCOLS[0]] = "grpc" if is_grpc else "http/protobuf"
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
         """Load one instrumentor; a fault of it is one line, and the next ones are loaded.
@@ -97,6 +104,10 @@ def start() -> None:
     asked for as well: a variable of the launcher's, or an exporter.
     """
     global _was_started
+    if os.environ.get("PEEKR_DOCTOR"):
+        from peekr.diagnosis.report import at_exit
+
+        at_exit()
     if _was_started or bootstrap.active_settings() is not None or not _is_wanted():
         return
     _was_started = True

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from peekr._version import __version__
 from peekr.pipeline.processor import PeekrSpanProcessor
 
-__all__ = ["adopt", "choose", "is_disabled", "is_own", "joined", "max_attribute_chars"]
+__all__ = ["adopt", "choose", "chosen", "is_disabled", "is_own", "joined", "max_attribute_chars"]
 
 _logger = logging.getLogger("peekr")
 # By identity: wrappers of providers are dataclasses at times, which have no hash.
@@ -22,6 +22,7 @@ _processors: list[tuple[Callable[[], Any], PeekrSpanProcessor]] = []
 # A tracer of its own behind OpenTelemetry's API, which records as before: nothing to warn of.
 _OTHER_TRACERS = ("ddtrace",)
 _own: Optional[TracerProvider] = None
+_chosen: Optional[Callable[[], Any]] = None
 _is_said = False
 
 
@@ -33,6 +34,18 @@ def choose(given: Any = None) -> Any:
     Raises:
         TypeError: what was given is no provider of the OpenTelemetry SDK.
     """
+    global _chosen
+    found = _choice(given)
+    _chosen = _reference(found)
+    return found
+
+
+def chosen() -> Any:
+    """The provider that was chosen last; None before."""
+    return None if _chosen is None else _chosen()
+
+
+def _choice(given: Any) -> Any:
     global _own, _is_said
     if given is not None:
         if isinstance(given, type):
@@ -107,13 +120,16 @@ def _make() -> TracerProvider:
 
 
 def _remember(provider: Any, processor: PeekrSpanProcessor) -> None:
-    known: Callable[[], Any]
-    try:
-        known = weakref.ref(provider)
-    except TypeError:
-        known = partial(_itself, provider)  # a class with __slots__
+    known = _reference(provider)
     _processors[:] = [entry for entry in _processors if entry[0]() is not None]
     _processors.append((known, processor))
+
+
+def _reference(provider: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(provider)
+    except TypeError:
+        return partial(_itself, provider)  # a class with __slots__
 
 
 def _itself(provider: Any) -> Any:

@@ -11,7 +11,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from peekr.instrumentation import rivals
+
 LAUNCHER = "opentelemetry.instrumentation.auto_instrumentation"
+
+
+def other_instrumentors() -> str:
+    """The names of those that are installed besides Peekr's, with commas: they are left out."""
+    points = rivals.entry_points_of("opentelemetry_instrumentor")
+    return ",".join(sorted({p.name for p in points if not p.value.startswith("peekr.")}))
 
 
 class Done:
@@ -80,6 +88,9 @@ def run(
     kept = {name: value for name, value in os.environ.items() if not name.startswith(drop)}
     # The launcher starts the `python` of the path.
     kept["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", "")))
+    if launched:
+        # What they make of HTTP requests, threads and the like is not what is tested here.
+        environment.setdefault("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", other_instrumentors())
     if path is not None:
         kept["PYTHONPATH"] = os.pathsep.join(
             entry for entry in (str(path), kept.get("PYTHONPATH", "")) if entry

@@ -17,6 +17,7 @@ __all__ = ["COMMANDS", "help_text", "main", "version_text"]
 COMMANDS = {
     "completion": ("peekr.cli.completion", "Print the script for a shell's completion."),
     "diff": ("peekr.cli.diff", "Compare two traces: the first message that differs, tokens, cost."),
+    "doctor": ("peekr.cli.doctor", "Say what is watched, by whom, and what is wrong."),
     "eval": ("peekr.cli.eval", "Score stored traces with a rubric or evaluators."),
     "experiment": ("peekr.cli.experiment", "Compare the variants of @experiment."),
     "export": ("peekr.cli.export", "Write traces as OTLP JSON, JSON lines, CSV or Parquet."),

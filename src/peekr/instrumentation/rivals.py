@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Optional, cast
 from peekr.instrumentation import sdks
 from peekr.instrumentation.versions import installed
 
-__all__ = ["Rival", "own_name_for", "rival_of", "rivals"]
+__all__ = ["Rival", "entry_points_of", "own_name_for", "rival_of", "rivals"]
 
 _OWN = "peekr.instrumentation."
 _BEDROCK = ("boto3", "botocore", "aioboto3", "aiobotocore")
@@ -69,15 +69,8 @@ def rival_of(entry_point: Any) -> Optional[Rival]:
 
 def rivals() -> list[Rival]:
     """All that are installed together with their SDK."""
-    from importlib.metadata import entry_points
-
-    group = "opentelemetry_instrumentor"
-    points: Any = entry_points()
-    chosen = cast(
-        "Sequence[Any]", points.select(group=group) if hasattr(points, "select") else points[group]
-    )
     found: dict[str, Rival] = {}
-    for entry_point in chosen:
+    for entry_point in entry_points_of("opentelemetry_instrumentor"):
         try:
             rival = rival_of(entry_point)
         except Exception:
@@ -85,6 +78,15 @@ def rivals() -> list[Rival]:
         if rival is not None and installed(rival.sdk) is not None:
             found.setdefault(f"{rival.library} {rival.name}", rival)
     return list(found.values())
+
+
+def entry_points_of(group: str) -> list[Any]:
+    """What the installed distributions offer under a name; each once."""
+    from importlib.metadata import entry_points  # here: only a diagnosis needs it
+
+    points: Any = entry_points()
+    chosen = points.select(group=group) if hasattr(points, "select") else points.get(group, ())
+    return list(dict.fromkeys(cast("Sequence[Any]", chosen)))
 
 
 def own_name_for(sdk: str) -> Optional[str]:

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 
-__all__ = ["Outage"]
+__all__ = ["Outage", "outages"]
 
 _logger = logging.getLogger("peekr.store")
 
@@ -25,6 +25,7 @@ class Outage:
     made anew in a fork's child.
 
     Attributes:
+        what: What is written, as it is named in messages.
         active: Whether the latest attempt to keep a record failed.
         lost: How many records could not be kept since the sink was made (in this process).
     """
@@ -35,7 +36,7 @@ class Outage:
         """
         self.active = False
         self.lost = 0
-        self._what = what
+        self._what = self.what = what
         self._lock = threading.RLock()
         self._unsaid = 0
         self._said = False
@@ -93,6 +94,14 @@ class Outage:
         """Start anew in a fork's child: what the parent lost is the parent's to report."""
         self._lock = threading.RLock()
         self.lost = self._unsaid = 0
+
+
+def outages() -> list[tuple[str, int, bool]]:
+    """Of each sink of this process: what it writes, how many records it lost, whether it fails now.
+
+    Sinks without a loss are in it too.
+    """
+    return [(outage.what, outage.lost, outage.active) for outage in list(_instances)]
 
 
 def _were_lost(count: int) -> str:
