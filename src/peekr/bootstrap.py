@@ -75,7 +75,8 @@ def instrument(
         db_path: The SQLite file; None for none.
         tenant_id: The customer organisation of each record, else `PEEKR_TENANT_ID`.
         retention_class: `default`, `short`, `long` or `pii`, else `PEEKR_RETENTION_CLASS`.
-        alerts: Instances from `peekr.alert`.
+        alerts: Instances from `peekr.alert`, or functions of a trace's records that return a
+            message or None.
         evaluators: Instances from `peekr.eval`, or functions of a span's record, coroutine
             functions too, that return a score from 0.0 to 1.0 or None.
         guardrails: Instances from `peekr.guard`.
@@ -417,9 +418,7 @@ def _gate(
     return gate
 
 
-def _stages(
-    settings: Settings, book: PriceBook, keeping: Optional[Gatekeeping]
-) -> list[Stage]:
+def _stages(settings: Settings, book: PriceBook, keeping: Optional[Gatekeeping]) -> list[Stage]:
     """What stands between a span's end and its outputs, in the order that is promised."""
     # Each is imported where it is asked for: what is not costs neither time nor memory.
     stages: list[Stage] = [Pricing(book)]
@@ -542,6 +541,7 @@ def _at_exit() -> None:
     global _exit_by
     # The stores stay open: what other exit handlers still end is written as well.
     try:
+        _exit_by = time.monotonic() + _EXIT_TIMEOUT_S
         _end_open_streams()
         _flush_now()
     except Exception:

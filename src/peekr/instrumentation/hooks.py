@@ -30,6 +30,7 @@ __all__ = ["SCHEMA_URL", "HookState", "Instrumentation", "Replacement"]
 _logger = logging.getLogger("peekr.instrumentation")
 _DRIVE = "peekr.instrumentation.drive:drive"
 _DRIVE_ASYNC = "peekr.instrumentation.drive:drive_async"
+_KEPT: Any = object()
 
 
 class Replacement(NamedTuple):
@@ -114,6 +115,7 @@ class Instrumentation:
         observers: Optional[tuple[Observer, ...]] = None,
         prices: Optional[PriceBook] = None,
         meter_provider: Any = None,
+        gate: Any = _KEPT,
         **options: Any,
     ) -> None:
         """Begin to watch, or go on with other arguments; nothing is put on twice.
@@ -130,6 +132,7 @@ class Instrumentation:
             prices: Say what a call costs; at first nothing does.
             meter_provider: Collects the conventions' metrics; at first the global one does, once
                 there is one.
+            gate: Looks at what calls ask and answer, see `Runtime`; None for nothing.
             **options: The SDK's own options.
         """
         before = self.runtime
@@ -157,6 +160,8 @@ class Instrumentation:
             metrics = CallMetrics(scope, SCHEMA_URL, meter_provider)
         else:
             metrics = before.metrics
+        if gate is _KEPT:
+            gate = None if before is None else before.gate
         self.runtime = Runtime(
             tracer,
             capture_content,
@@ -166,6 +171,7 @@ class Instrumentation:
             observers,
             prices,
             metrics,
+            gate,
             details,
         )
         for patch in self._patches:

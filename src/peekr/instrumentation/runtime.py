@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from peekr.instrumentation import Fault, Response
     from peekr.instrumentation.call import Call
     from peekr.instrumentation.details import OperationDetails
+    from peekr.instrumentation.gate import Gate
     from peekr.instrumentation.metrics import CallMetrics
     from peekr.pricing.book import PriceBook
 
@@ -56,6 +57,7 @@ class Runtime(NamedTuple):
         prices: Says what a call costs; None where nobody wants to know.
         metrics: Observes as well, calls that begin while there is a MeterProvider.
         details: Emits an event of each call, where that was asked for.
+        gate: Looks at what calls ask and answer, and withholds it; None where nobody does.
     """
 
     tracer: otel_trace.Tracer
@@ -66,6 +68,7 @@ class Runtime(NamedTuple):
     observers: tuple[Observer, ...] = ()
     prices: Optional[PriceBook] = None
     metrics: Optional[CallMetrics] = None
+    gate: Optional[Gate] = None
     details: Optional[OperationDetails] = None
 
 
