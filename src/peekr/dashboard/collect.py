@@ -116,6 +116,24 @@ class TraceRow:
         "tools",
         "user",
     )
+    id: str
+    name: str
+    start: float
+    ms: float
+    state: int
+    spans: int
+    errors: int
+    llm: int
+    tools: int
+    tokens: Optional[float]
+    cost: Optional[float]
+    dims: tuple[int, ...]
+    session: str
+    user: str
+    question: str
+    answer: str
+    score: Optional[float]
+    group: str
 
 
 class Work:

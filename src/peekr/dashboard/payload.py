@@ -1,0 +1,339 @@
+"""The figures of a collection as the JSON that the page reads; the form is told in `__init__`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Optional
+
+from peekr.dashboard.attention import notices
+from peekr.dashboard.collect import CALL_SUMS, Collection, TraceRow
+from peekr.dashboard.facts import DIMENSIONS
+from peekr.dashboard.figures import MIN_P95, MIN_P99, Series, nearest_rank
+
+__all__ = ["core_of", "facts_of", "listed_rows", "traces_of"]
+
+MAX_LISTED = 5_000
+_MAX_WORK = 40
+_MAX_ERRORS = 50
+_MAX_SESSIONS = 2_000
+_DEAREST = 20
+_MAX_FINDINGS = 100
+_BY_LIMIT = 40
+
+
+def core_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
+    """Every figure that holds for the whole file."""
+    first, end = found.series.span
+    step = found.series.step
+    return {
+        "format": 1,
+        "first": found.first,
+        "last": found.last,
+        "spans": found.spans,
+        "traces": found.traces,
+        "sessions": len(found.sessions),
+        "buckets": {"start": first * step, "step": step, "count": end - first},
+        "kpi": _kpi(found),
+        "series": _series(found),
+        "work": _work(found),
+        "errors": _errors(found),
+        "attention": [notice._asdict() for notice in notices(found)],
+        "quality": _quality(found),
+        "dearest": _dearest(found),
+        "session_list": _sessions(found),
+        "dims": {name: found.dimensions.values(name) for name in DIMENSIONS},
+        "listed": len(rows),
+        "sampled": found.facts.sampled,
+    }
+
+
+def _kpi(found: Collection) -> dict[str, Any]:
+    latencies, waits = sorted(found.latencies), sorted(found.waits)
+    whole = sorted(found.trace_ms)
+    return {
+        "calls": found.calls,
+        "failed": found.failed,
+        "ok_calls": len(latencies),
+        "p50": _tenth(nearest_rank(latencies, 0.5)),
+        "p95": _tenth(nearest_rank(latencies, 0.95, MIN_P95)),
+        "p99": _tenth(nearest_rank(latencies, 0.99, MIN_P99)),
+        "ttft_p50": _tenth(nearest_rank(waits, 0.5)),
+        "ttft_n": len(waits),
+        "tokens_in": found.tokens_in,
+        "tokens_out": found.tokens_out,
+        "tokens_cached": found.tokens_cached,
+        "tokens_reasoning": found.tokens_reasoning,
+        "cached_of": found.cached_of,
+        "cost": found.cost if found.priced else None,
+        "priced": found.priced,
+        "unpriced": found.unpriced,
+        "unpriced_models": found.unpriced_models.most_common(20),
+        "no_usage": found.no_usage,
+        "cut_short": found.cut_short,
+        "traces_ok": found.states[0],
+        "traces_recovered": found.states[1],
+        "traces_failed": found.states[2],
+        "trace_p50": _tenth(nearest_rank(whole, 0.5)),
+        "trace_p95": _tenth(nearest_rank(whole, 0.95, MIN_P95)),
+        "eval_calls": found.eval_calls,
+        "eval_cost": found.eval_cost,
+    }
+
+
+def _series(found: Collection) -> dict[str, Any]:
+    series = found.series
+    made: dict[str, Any] = {
+        name: [_plain(value) for value in series.column(place)]
+        for place, name in enumerate(CALL_SUMS)
+    }
+    made["p50"] = [_tenth(v) for v in series.ranks(series.durations, 0.5, 1)]
+    made["p95"] = [_tenth(v) for v in series.ranks(series.durations, 0.95, MIN_P95)]
+    made["ttft"] = [_tenth(v) for v in series.ranks(series.waits, 0.5, 1)]
+    return made
+
+
+def _work(found: Collection) -> list[dict[str, Any]]:
+    ordered = sorted(found.work.items(), key=lambda item: -item[1].self_ms)
+    made: list[dict[str, Any]] = []
+    for (kind, name), work in ordered[:_MAX_WORK]:
+        durations = sorted(work.durations)
+        made.append(
+            {
+                "kind": kind,
+                "name": name[:200],
+                "n": work.n,
+                "errors": work.errors,
+                "p50": _tenth(nearest_rank(durations, 0.5)),
+                "p95": _tenth(nearest_rank(durations, 0.95, MIN_P95)),
+                "self_ms": round(work.self_ms),
+            }
+        )
+    rest = ordered[_MAX_WORK:]
+    if rest:
+        made.append(
+            {
+                "kind": "app",
+                "name": f"({len(rest)} others)",
+                "n": sum(work.n for _, work in rest),
+                "errors": sum(work.errors for _, work in rest),
+                "p50": None,
+                "p95": None,
+                "self_ms": round(sum(work.self_ms for _, work in rest)),
+            }
+        )
+    return made
+
+
+def _errors(found: Collection) -> list[dict[str, Any]]:
+    ordered = sorted(found.groups.values(), key=lambda group: -group.n)
+    return [
+        {
+            "key": group.key,
+            "type": group.key.partition(":")[0][:80],
+            "name": group.name[:200],
+            "model": group.model,
+            "n": group.n,
+            "first": group.first,
+            "last": group.last,
+            "series": _aligned(group.series, found.series),
+            "traces": group.traces[::-1],
+        }
+        for group in ordered[:_MAX_ERRORS]
+    ]
+
+
+def _aligned(own: Series, whole: Series) -> list[float]:
+    """A series in the buckets of another one, which are as wide or wider."""
+    first, end = whole.span
+    made = [0.0] * (end - first)
+    for key, sums in own.buckets.items():
+        place = int(key * own.step // whole.step) - first
+        if 0 <= place < len(made):
+            made[place] += sums[0]
+    return [_plain(value) for value in made]
+
+
+def _quality(found: Collection) -> dict[str, Any]:
+    quality, dimensions = found.quality, found.dimensions
+    evaluators: list[dict[str, Any]] = []
+    for name, one in quality.evaluators.items():
+        count = len(one.scores)
+        first, end = one.series.span
+        by: dict[str, Any] = {}
+        for dimension, values in one.by.items():
+            largest = sorted(values.items(), key=lambda item: -item[1][0])[:_BY_LIMIT]
+            by[dimension] = [
+                [dimensions.value(dimension, index), entry[0], entry[1] / entry[0]]
+                for index, entry in largest
+            ]
+        evaluators.append(
+            {
+                "name": name,
+                "n": count,
+                "mean": sum(one.scores) / count if count else None,
+                "low": min(one.scores) if count else None,
+                "errors": one.errors,
+                "bins": one.bins,
+                "buckets": {"start": first * one.series.step, "step": one.series.step},
+                "series_n": one.series.column(0),
+                "series_mean": [
+                    (one.series.buckets[key][1] / one.series.buckets[key][0])
+                    if key in one.series.buckets and one.series.buckets[key][0]
+                    else None
+                    for key in range(first, end)
+                ],
+                "by": by,
+            }
+        )
+    findings = sorted(quality.findings.items(), key=lambda item: -item[1].n)
+    return {
+        "evaluators": evaluators,
+        "worst": [worst._asdict() for worst in quality.worst],
+        "findings": [
+            {"kind": kind, "guard": guard, "rule": rule, "n": one.n, "traces": one.traces[::-1]}
+            for (kind, guard, rule), one in findings[:_MAX_FINDINGS]
+        ],
+    }
+
+
+def _dearest(found: Collection) -> list[dict[str, Any]]:
+    heap = sorted(found.listed["dearest"], key=lambda entry: -entry[0])
+    return [
+        {
+            "trace": row.id,
+            "name": row.name[:200],
+            "cost": row.cost,
+            "tokens": row.tokens,
+            "calls": row.llm,
+            "started": row.start,
+        }
+        for _, _, row in heap[:_DEAREST]
+    ]
+
+
+def _sessions(found: Collection) -> list[dict[str, Any]]:
+    ordered = sorted(found.sessions.items(), key=lambda item: -item[1].last)
+    return [
+        {
+            "id": name[:200],
+            "user": session.user[:200],
+            "tenant": session.tenant,
+            "turns": session.turns,
+            "errors": session.errors,
+            "active_ms": round(session.active_ms),
+            "cost": session.cost or None,
+            "tokens": session.tokens,
+            "first": session.first,
+            "last": session.last,
+            "traces": session.traces,
+        }
+        for name, session in ordered[:_MAX_SESSIONS]
+    ]
+
+
+def listed_rows(found: Collection) -> list[TraceRow]:
+    """The traces in the list, the newest first; each once."""
+    rows: dict[int, TraceRow] = {}
+    for heap in found.listed.values():
+        for _, _, row in heap:
+            rows.setdefault(id(row), row)
+    for row in found.typical.values():
+        rows.setdefault(id(row), row)
+    ordered = sorted(rows.values(), key=_start, reverse=True)
+    return ordered[:MAX_LISTED]
+
+
+def _start(row: TraceRow) -> float:
+    return row.start
+
+
+def traces_of(
+    rows: Sequence[TraceRow], start: float, blocks: dict[str, tuple[int, int]]
+) -> dict[str, Any]:
+    """The list of traces as columns.
+
+    Args:
+        rows: As `listed_rows` gives them.
+        start: Unix seconds that times are relative to.
+        blocks: Where the details of a trace are: block and place, by its id.
+    """
+    nowhere = (-1, 0)
+    made: dict[str, Any] = {
+        "n": len(rows),
+        "id": [row.id for row in rows],
+        "name": [row.name[:200] for row in rows],
+        "t": [round((row.start - start) * 1000.0) for row in rows],
+        "d": [round(row.ms, 1) for row in rows],
+        "state": [row.state for row in rows],
+        "spans": [row.spans for row in rows],
+        "errors": [row.errors for row in rows],
+        "llm": [row.llm for row in rows],
+        "tools": [row.tools for row in rows],
+        "tok": [_or_minus(row.tokens) for row in rows],
+        "c": [_micro(row.cost) for row in rows],
+        "score": [-1 if row.score is None else round(row.score, 4) for row in rows],
+        "question": [row.question for row in rows],
+        "answer": [row.answer for row in rows],
+        "session": [row.session[:200] for row in rows],
+        "user": [row.user[:200] for row in rows],
+        "group": [row.group for row in rows],
+        "block": [blocks.get(row.id, nowhere)[0] for row in rows],
+        "place": [blocks.get(row.id, nowhere)[1] for row in rows],
+    }
+    for place, key in enumerate(_KEYS[:5]):
+        made[key] = [row.dims[place] for row in rows]
+    return made
+
+
+_KEYS = ("m", "te", "fe", "en", "va", "us", "na")
+
+
+def facts_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
+    """The calls as columns."""
+    series, facts = found.series, found.facts
+    start = series.span[0] * series.step
+    listed = {row.id: place for place, row in enumerate(rows)}
+    held = facts.rows
+    made: dict[str, Any] = {
+        "n": len(held),
+        "sampled": facts.sampled,
+        "w": [facts.weight(row) for row in held] if facts.sampled else None,
+        "t": [round((row[0] - start) * 1000.0) for row in held],
+        "d": [-1 if row[1] is None else round(row[1], 1) for row in held],
+        "s": _flags(row[2] for row in held),
+        "f": [-1 if row[3] is None else round(row[3]) for row in held],
+        "k": [row[4] for row in held],
+        "in": [_or_minus(row[5]) for row in held],
+        "out": [_or_minus(row[6]) for row in held],
+        "ca": [_or_minus(row[7]) for row in held],
+        "re": [_or_minus(row[8]) for row in held],
+        "c": [_micro(row[9]) for row in held],
+        "u": _flags(row[10] for row in held),
+        "x": _flags(row[11] for row in held),
+        "tr": [listed.get(row[13], -1) for row in held],
+    }
+    for place, key in enumerate(_KEYS):
+        made[key] = [row[12][place] for row in held]
+    return made
+
+
+def _flags(values: Iterable[bool]) -> list[int]:
+    return [int(value) for value in values]
+
+
+def _or_minus(value: Optional[float]) -> float:
+    return -1 if value is None else _plain(value)
+
+
+def _micro(cost_usd: Optional[float]) -> float:
+    """In millionths of a US dollar, to the thousandth of one."""
+    return -1 if cost_usd is None else _plain(round(cost_usd * 1e6, 3))
+
+
+def _plain(value: float) -> float:
+    """Whole numbers without their point: the page is smaller."""
+    return int(value) if value == int(value) else value
+
+
+def _tenth(value: Optional[float]) -> Optional[float]:
+    return None if value is None else round(value, 1)

@@ -1,0 +1,230 @@
+"""The page: one file with its figures, its style and its script, which asks the network nothing."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import gzip
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Callable, NamedTuple, Optional
+
+from peekr._version import __version__
+from peekr.dashboard.collect import Collection, TraceRow, collect
+from peekr.dashboard.details import trace_detail
+from peekr.dashboard.payload import core_of, facts_of, listed_rows, traces_of
+from peekr.encoding import dumps
+from peekr.exporting import replacing
+from peekr.inventory import file_bytes
+from peekr.record import SpanRecord
+from peekr.store.query import Reader, Trace, open_reader
+
+__all__ = ["Report", "write_report"]
+
+MAX_BYTES = 4_800_000
+"""What the page may take, so that a browser and a mail can carry it."""
+_BLOCK = 32
+_MAX_DETAILS = 1_000
+_PAGE = Path(__file__).parent / "page"
+
+
+class Report(NamedTuple):
+    """What was written.
+
+    Attributes:
+        bytes: The size of the page.
+        spans: How many records it is about.
+        traces: How many traces.
+        embedded: How many of them can be opened in it.
+        problems: What of the file could not be read; empty where all could.
+    """
+
+    bytes: int
+    spans: int
+    traces: int
+    embedded: int
+    problems: str
+
+
+def write_report(
+    path: str, output: str, advance: Optional[Callable[[float], None]] = None
+) -> Report:
+    """Write the dashboard of a trace file.
+
+    Args:
+        path: A trace file that `open_reader` can read.
+        output: The HTML file; it takes the place of an older one when it is whole.
+        advance: Is told of each record that was read.
+
+    Raises:
+        UnreadableFileError: the trace file cannot be read.
+        OSError: the page cannot be written.
+    """
+    with closing(open_reader(path)) as reader:
+        found = _collected(reader, advance)
+        problems = reader.problems.describe()
+        rows = listed_rows(found)
+        core = core_of(found, rows)
+        core.update(
+            version=__version__,
+            made=time.time(),
+            file=os.path.basename(path),
+            bytes=file_bytes(path),
+            problems=problems,
+        )
+        facts = _packed(facts_of(found, rows))
+        left = MAX_BYTES - len(facts) - len(dumps(core)) - 60 * len(rows) - _assets_bytes()
+        blocks, places, reasons = _details(reader, found, rows, left)
+    core["embedded"] = {"traces": len(places), "why": reasons}
+    traces = _packed(traces_of(rows, core["buckets"]["start"], places))
+    page = _page(core, [("facts", facts), ("traces", traces), *blocks])
+    with replacing(output) as stream:
+        stream.write(page)
+    return Report(len(page), found.spans, found.traces, len(places), problems)
+
+
+def _collected(reader: Reader, advance: Optional[Callable[[float], None]]) -> Collection:
+    records: Iterable[SpanRecord] = reader.records()
+    if advance is not None:
+        records = _counting(records, advance)
+    # Nothing here makes cycles, and to look for them among a million records takes long.
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        return collect(records)
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _counting(
+    records: Iterable[SpanRecord], advance: Callable[[float], None]
+) -> Iterator[SpanRecord]:
+    for count, record in enumerate(records, 1):
+        if count % 256 == 0:
+            advance(256)
+        yield record
+
+
+# -- details ---------------------------------------------------------------------------------------
+
+
+def _wanted(found: Collection) -> tuple[list[str], list[tuple[str, int]]]:
+    """The traces whose details are worth their place, the most telling first, and why."""
+    chosen: dict[str, None] = {}
+    reasons: list[tuple[str, int]] = []
+
+    def take(why: str, ids: Iterable[str], limit: int) -> None:
+        before = len(chosen)
+        for trace_id in ids:
+            if len(chosen) - before >= limit or len(chosen) >= _MAX_DETAILS:
+                break
+            chosen.setdefault(trace_id, None)
+        if len(chosen) > before:
+            reasons.append((why, len(chosen) - before))
+
+    groups = sorted(found.groups.values(), key=lambda group: -group.n)
+    take("of failures", (t for group in groups for t in group.traces[-1:]), 100)
+    take("worst scored", (worst.trace for worst in found.quality.worst), 40)
+    take("with findings", (t for f in found.quality.findings.values() for t in f.traces), 40)
+
+    def by(name: str) -> list[str]:
+        return [row.id for _, _, row in sorted(found.listed[name], key=lambda e: -e[0])]
+
+    take("newest", by("newest"), 60)
+    take("failed", by("failed"), 120)
+    take("slowest", by("slowest"), 60)
+    take("dearest", by("dearest"), 60)
+    take("typical", (row.id for row in found.typical.values()), 60)
+    sessions = sorted(found.sessions.values(), key=lambda session: -session.last)
+    take("in sessions", (t for s in sessions[:20] for t in s.traces), 200)
+    take("newest", by("newest"), 400)
+    return list(chosen), reasons
+
+
+def _details(
+    reader: Reader, found: Collection, rows: Sequence[TraceRow], budget: int
+) -> tuple[list[tuple[str, bytes]], dict[str, tuple[int, int]], list[tuple[str, int]]]:
+    wanted, reasons = _wanted(found)
+    order = {trace_id: place for place, trace_id in enumerate(wanted)}
+    details: dict[str, bytes] = {}
+    for trace in _pick(reader, set(wanted)):
+        if trace.trace_id not in details and trace.spans:
+            details[trace.trace_id] = dumps(trace_detail(trace.spans))
+    blocks: list[tuple[str, bytes]] = []
+    places: dict[str, tuple[int, int]] = {}
+    ready = sorted(details, key=order.__getitem__)
+    used = 0
+    for begin in range(0, len(ready), _BLOCK):
+        ids = ready[begin : begin + _BLOCK]
+        packed = _pack(b"[" + b",".join(details[trace_id] for trace_id in ids) + b"]")
+        if used + len(packed) > budget:
+            break
+        used += len(packed)
+        places.update({trace_id: (len(blocks), place) for place, trace_id in enumerate(ids)})
+        blocks.append((f"details-{len(blocks)}", packed))
+    del rows
+    return blocks, places, reasons
+
+
+def _pick(reader: Reader, ids: set[str]) -> Iterator[Trace]:
+    yield from reader.pick(ids)
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+
+def _pack(data: bytes) -> bytes:
+    # Without a time in it: the same file gives the same page.
+    return base64.b64encode(gzip.compress(data, 6, mtime=0))
+
+
+def _packed(value: Any) -> bytes:
+    return _pack(dumps(value))
+
+
+def _script() -> bytes:
+    names = (_PAGE / "ORDER").read_text("utf-8").split()
+    parts = [(_PAGE / name).read_text("utf-8") for name in names]
+    return ("(() => {\n'use strict';\n" + "\n".join(parts) + "\n})();\n").encode("utf-8")
+
+
+def _style() -> bytes:
+    return (_PAGE / "style.css").read_bytes()
+
+
+def _assets_bytes() -> int:
+    return len(_script()) + len(_style()) + len((_PAGE / "index.html").read_bytes())
+
+
+def _source_hash(data: bytes) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(data).digest()).decode("ascii") + "'"
+
+
+def _page(core: dict[str, Any], blocks: Sequence[tuple[str, bytes]]) -> bytes:
+    script, style = _script(), _style()
+    policy = (
+        f"default-src 'none'; script-src {_source_hash(script)}; "
+        f"style-src {_source_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'"
+    )
+    # Inside a script element nothing but `<` can end it.
+    inline = dumps(core).replace(b"<", b"\\u003c").replace(b"\xe2\x80\xa8", b"\\u2028")
+    data = [b'<script type="application/json" id="core">' + inline + b"</script>"]
+    data += [
+        b'<script type="application/octet-stream" id="%s">%s</script>' % (name.encode(), packed)
+        for name, packed in blocks
+    ]
+    page = (_PAGE / "index.html").read_bytes()
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'.encode()
+    page = page.replace(b"<!--CSP-->", meta, 1)
+    page = page.replace(b"/*STYLE*/", style, 1)
+    before, mark, after = page.partition(b"<!--DATA-->")
+    assert mark, "page/index.html has lost its mark for the data"
+    before_script, mark, after_script = after.partition(b"/*SCRIPT*/")
+    assert mark, "page/index.html has lost its mark for the script"
+    return before + b"\n".join(data) + before_script + script + after_script
