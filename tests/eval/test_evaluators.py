@@ -241,6 +241,7 @@ TOWER = [
         ("The Eiffel Tower is 330 metres tall. [1] It is high.", 1.0),
         ("The Golden Gate Bridge opened in 1937 [bridge-7].", 1.0),
         ("The Golden Gate Bridge opened in 1937 [2].", 1.0),
+        ("The Golden Gate Bridge opened in 1937 [bridge-8].", 0.0),
         ("The Golden Gate Bridge opened in 1937【2†source】.", 1.0),
         ("The bridge opened in 1937 [Source: bridge-7].", 1.0),
         ("Bananas are [berries](https://fruit.example/banana).", 1.0),

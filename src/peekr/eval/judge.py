@@ -212,9 +212,7 @@ def as_judge(
 _prices: Optional[PriceBook] = None
 
 
-def _price_usd(
-    provider: str, model: str, tokens_input: int, tokens_output: int
-) -> Optional[float]:
+def _price_usd(provider: str, model: str, tokens_input: int, tokens_output: int) -> Optional[float]:
     """What a judge's answer cost; None where the price is not known."""
     global _prices
     if _prices is None:
