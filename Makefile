@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := src tests examples benchmarks semconv
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format semconv readme bench matrix clean
+.PHONY: help env demo test slow lint format semconv readme bench matrix clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ demo: $(READY) ## An agent on simulated providers, traced, then shown: no key, n
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest -n auto
+
+slow: $(READY) ## Install other people's servers (rotel, Phoenix, MLflow), and run the tests with them
+	$(BIN)/python tests/support/backends.py
+	$(BIN)/python -m pytest -m slow
 
 lint: $(READY) ## Check style, types, architecture and generated files
 	$(BIN)/ruff check $(SOURCES)

@@ -15,6 +15,7 @@ from peekr import outlets
 from peekr.cloud import CloudClient, seconds
 from peekr.delivery import DeliveryProcessor, suppress_on_this_thread
 from peekr.errors import ConfigurationError
+from peekr.openinference import OpenInferenceExporter
 from peekr.pipeline.project import project
 from peekr.record import SpanRecord
 from peekr.span_view import Span
@@ -25,6 +26,7 @@ __all__ = [
     "Exporter",
     "HTTPExporter",
     "JSONLExporter",
+    "OpenInferenceExporter",
     "SQLiteExporter",
     "add_exporter",
     "clear_exporters",
