@@ -30,7 +30,9 @@ class Scope(NamedTuple):
 
     def attributes(self) -> dict[str, Union[str, bool]]:
         """The scope as span attributes."""
-        made: dict[str, Union[str, bool]] = {key: value for key, value in zip(_ATTRIBUTES, self) if value is not None}
+        made: dict[str, Union[str, bool]] = {
+            key: value for key, value in zip(_ATTRIBUTES, self) if value is not None
+        }
         if self.session_id is not None:
             made[otel.GEN_AI_CONVERSATION_ID] = self.session_id
         return made
