@@ -68,7 +68,14 @@ def test_a_large_input_puts_every_token_into_the_higher_tier() -> None:
     )
     assert given.cost(200_000, 1000) == pytest.approx(0.6 + 0.015)
     assert given.cost(200_001, 1000) == pytest.approx(200_001 * 6e-6 + 0.0225)
-    assert given.saved(1000, 300_000) == pytest.approx(0.005)
+    assert given.saved(300_000, 1000, None) == pytest.approx(0.005)
+
+
+def test_what_a_cache_saves_is_what_reading_saves_less_what_writing_costs() -> None:
+    given = rates(input=3.0, cache_read=0.3, cache_write=3.75, cache_write_1h=6.0)
+    assert given.saved(10_000, 1000, None) == pytest.approx(0.0027)
+    assert given.saved(10_000, 0, 1000) == pytest.approx(-0.00075)
+    assert given.saved(10_000, 1000, 1000, 1000) == pytest.approx(0.0027 - 0.003)
 
 
 def test_a_later_price_holds_from_its_day_on() -> None:

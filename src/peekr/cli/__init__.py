@@ -15,6 +15,7 @@ from peekr._version import __version__
 __all__ = ["COMMANDS", "help_text", "main", "version_text"]
 
 COMMANDS = {
+    "cost": ("peekr.cli.cost", "Sum up what model calls cost, by model, tenant, user, day, …."),
     "completion": ("peekr.cli.completion", "Print the script for a shell's completion."),
     "diff": ("peekr.cli.diff", "Compare two traces: the first message that differs, tokens, cost."),
     "doctor": ("peekr.cli.doctor", "Say what is watched, by whom, and what is wrong."),

@@ -410,6 +410,10 @@ class Call:
             self.cost_usd = rates
         else:
             self.cost_usd = content[own.PEEKR_COST_USD] = rates.cost(*usage)
+            if usage.cache_read or usage.cache_write:
+                content[own.PEEKR_COST_SAVED_USD] = rates.saved(
+                    usage.input, usage.cache_read, usage.cache_write, usage.cache_write_1h
+                )
 
     def _read_late(self) -> None:
         self._read_request(self.extractor.request(self.instance, (), self._late or {}))

@@ -8,17 +8,17 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Callable, Optional, Union, cast
+from typing import Any, Callable, Optional, cast
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from peekr import faults
-from peekr.encoding import loads
+from peekr import dialects, faults
 from peekr.pricing import library
-from peekr.pricing.book import Pending, PriceBook, tier_of
+from peekr.pricing.book import Pending, PriceBook
+from peekr.pricing.spans import CALLS, price_of
 from peekr.semconv import otel, own
 
-__all__ = ["Pricing", "price_of", "with_attributes"]
+__all__ = ["Pricing", "with_attributes"]
 
 MAX_HELD = 2_000
 """How many spans wait for the price table at most; a span beyond goes on without a price."""
@@ -29,20 +29,8 @@ _POLL_S = 0.002
 _COST = own.PEEKR_COST_USD
 _INPUT = otel.GEN_AI_USAGE_INPUT_TOKENS
 _OUTPUT = otel.GEN_AI_USAGE_OUTPUT_TOKENS
-_CALLS = frozenset(("chat", "text_completion", "generate_content", "embeddings", "responses"))
-# What instrumentations of older conventions call the same.
-_OLD_INPUT = "gen_ai.usage.prompt_tokens"
-_OLD_OUTPUT = "gen_ai.usage.completion_tokens"
-_OLD_PROVIDER = "gen_ai.system"
-_DETAILS = (
-    (otel.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, "gen_ai.usage.cache_read_input_tokens"),
-    (otel.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, "gen_ai.usage.cache_creation_input_tokens"),
-    (otel.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, "gen_ai.usage.reasoning_tokens"),
-    (own.PEEKR_USAGE_AUDIO_INPUT_TOKENS, ""),
-    (own.PEEKR_USAGE_AUDIO_OUTPUT_TOKENS, ""),
-    (own.PEEKR_USAGE_IMAGE_INPUT_TOKENS, ""),
-    (own.PEEKR_USAGE_CACHE_WRITE_1H_INPUT_TOKENS, ""),
-)
+# Whether no dialect is spoken in attributes: one step for spans that are none's.
+_IS_PLAIN = dialects.MARKERS.isdisjoint
 
 
 class Pricing:
@@ -130,55 +118,22 @@ class Pricing:
 
     def _priced(self, span: ReadableSpan) -> Optional[ReadableSpan]:
         """The span with its price, as it is where there is none to give; None for not yet."""
-        attributes = cast("Mapping[str, Any]", span.attributes or {})
-        if _COST in attributes or not _is_priceable(attributes):
+        attributes = _model_call(span)
+        if attributes is None:
             return span
-        cost = price_of(self._book, attributes, span.start_time or 0)
-        if isinstance(cost, Pending):
+        price = price_of(self._book, attributes, span.start_time or 0)
+        if price is None:
+            return span
+        if isinstance(price, Pending):
             return None
-        return span if cost is None else with_attributes(span, {_COST: cost})
+        more: dict[str, Any] = {_COST: price.cost_usd}
+        if price.saved_usd is not None:
+            more[own.PEEKR_COST_SAVED_USD] = price.saved_usd
+        return with_attributes(span, more)
 
     def after_fork(self) -> None:
         """Begin anew in a fork's child; what is kept is the parent's to pass on."""
         self._reset()
-
-
-def price_of(
-    book: PriceBook, attributes: Mapping[str, Any], start_ns: int
-) -> Union[float, Pending, None]:
-    """What the model call behind a span's attributes costs, in US dollars.
-
-    Args:
-        book: The prices.
-        attributes: As the conventions name them, today's or those of some releases ago.
-        start_ns: When it began, in Unix nanoseconds; 0 is now.
-
-    Returns:
-        None where the model has no known price or no token count is reported; `PENDING` while the
-        table is on its way.
-    """
-    get = attributes.get
-    tokens_input, tokens_output = _count(get(_INPUT)), _count(get(_OUTPUT))
-    if tokens_input is None:
-        tokens_input = _count(get(_OLD_INPUT))
-    if tokens_output is None:
-        tokens_output = _count(get(_OLD_OUTPUT))
-    if tokens_input is None and tokens_output is None:
-        return None
-    parameters: Any = get(own.PEEKR_REQUEST_PARAMETERS)
-    if isinstance(parameters, str):
-        parameters = _document(parameters)
-    rates = book.rates(
-        _text(get(otel.GEN_AI_PROVIDER_NAME) or get(_OLD_PROVIDER)),
-        _text(get(otel.GEN_AI_REQUEST_MODEL)),
-        _text(get(otel.GEN_AI_RESPONSE_MODEL)),
-        tier_of(get(otel.OPENAI_RESPONSE_SERVICE_TIER), parameters),
-        start_ns or time.time_ns(),
-    )
-    if rates is None or isinstance(rates, Pending):
-        return rates
-    details = [_count(get(name) if name in attributes else get(old)) for name, old in _DETAILS]
-    return rates.cost(tokens_input, tokens_output, *details)
 
 
 def with_attributes(span: ReadableSpan, more: Mapping[str, Any]) -> ReadableSpan:
@@ -199,32 +154,23 @@ def with_attributes(span: ReadableSpan, more: Mapping[str, Any]) -> ReadableSpan
     )
 
 
-def _is_priceable(attributes: Mapping[str, Any]) -> bool:
-    """Whether the span is one model call: an agent's span repeats what its calls have used."""
-    if not any(name in attributes for name in (_INPUT, _OUTPUT, _OLD_INPUT, _OLD_OUTPUT)):
-        return False
+def _model_call(span: ReadableSpan) -> Optional[Mapping[str, Any]]:
+    """The attributes of a model call without a price, under today's names; None for all else."""
+    attributes = cast("Mapping[str, Any]", span.attributes or {})
+    if _COST in attributes:
+        return None
+    if not _IS_PLAIN(attributes):
+        scope = span.instrumentation_scope
+        draft = dialects.Draft(
+            dict(attributes), span.events, (scope.name or "") if scope else "", span.name
+        )
+        dialects.translate(draft)
+        attributes = draft.attributes
+    if (_INPUT not in attributes and _OUTPUT not in attributes) or _COST in attributes:
+        return None
+    # An agent's span repeats what its calls have used.
     operation = attributes.get(otel.GEN_AI_OPERATION_NAME)
-    return operation is None or operation in _CALLS
-
-
-def _count(value: object) -> Optional[int]:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e15:
-        return int(value)
-    return None
-
-
-def _text(value: object) -> Optional[str]:
-    return value if isinstance(value, str) and value else None
-
-
-def _document(text: str) -> Optional[dict[str, Any]]:
-    if "service_tier" not in text and "speed" not in text:
-        return None
-    try:
-        found = loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+    return attributes if operation is None or operation in CALLS else None
 
 
 _stages: weakref.WeakSet[Pricing] = weakref.WeakSet()

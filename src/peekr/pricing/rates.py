@@ -188,15 +188,32 @@ class Rates:
         # Twelve digits: below them is only what binary fractions leave over.
         return round(total / 1e6, 12)
 
-    def saved(self, cache_read: int, tokens: int) -> float:
-        """What reading tokens from a cache saved, in US dollars.
+    def saved(
+        self,
+        input: Optional[int],
+        cache_read: Optional[int],
+        cache_write: Optional[int],
+        cache_write_1h: Optional[int] = None,
+    ) -> float:
+        """What the cache saved, in US dollars: below 0 where writing cost more than reading saved.
 
         Args:
-            cache_read: How many were.
-            tokens: The whole input, which decides on the tier.
+            input: The whole input, which decides on the tier.
+            cache_read: How many tokens were read from the cache.
+            cache_write: How many were written to it.
+            cache_write_1h: How many of those for an hour.
         """
-        rates = next((rates for above, rates in self._above if tokens > above), self)
-        return round(cache_read * (rates._input - rates._cache_read) / 1e6, 12)
+        rates, tokens = self, input or 0
+        for threshold, above in self._above:
+            if tokens > threshold:
+                rates = above
+                break
+        written = cache_write or 0
+        total = (cache_read or 0) * (rates._input - rates._cache_read)
+        total -= written * (rates._cache_write - rates._input)
+        hour = min(cache_write_1h or 0, written)
+        total -= hour * (rates._cache_write_1h - rates._cache_write)
+        return round(total / 1e6, 12)
 
 
 class From(NamedTuple):

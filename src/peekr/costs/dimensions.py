@@ -1,0 +1,98 @@
+"""What calls can be summed by and chosen by, read from records as they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from fnmatch import translate
+from re import compile as compiled
+from typing import Any, Optional
+
+from peekr.semconv import otel
+from peekr.store.query import Query
+from peekr.summary import number
+
+__all__ = ["DIMENSIONS", "Document", "chooser", "text_of", "whole"]
+
+Document = dict[str, Any]
+
+
+def _day(document: Document, attributes: Document) -> Optional[str]:
+    try:
+        start = datetime.fromtimestamp(document["start_time"], timezone.utc)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
+    return start.strftime("%Y-%m-%d")
+
+
+def _of(key: str) -> Callable[[Document, Document], Any]:
+    return lambda document, attributes: attributes.get(key)
+
+
+DIMENSIONS: dict[str, Callable[[Document, Document], Any]] = {
+    "model": lambda document, attributes: (
+        attributes.get("model") or attributes.get(otel.GEN_AI_RESPONSE_MODEL)
+    ),
+    "provider": _of("provider"),
+    "operation": _of(otel.GEN_AI_OPERATION_NAME),
+    "tenant": lambda document, attributes: document.get("tenant_id"),
+    "user": _of("user_id"),
+    "session": _of("session_id"),
+    "feature": _of("feature"),
+    "endpoint": _of("endpoint"),
+    "variant": _of("experiment_variant"),
+    "day": _day,
+}
+"""What calls can be summed by: how each reads it from a record and its attributes.
+
+Days are those of UTC.
+"""
+
+
+def chooser(query: Query) -> Optional[Callable[[Document, Document], bool]]:
+    """Whether a call is asked for."""
+    tests: list[Callable[[Document, Document], bool]] = []
+    if query.trace is not None:
+        trace = query.trace
+        tests.append(lambda document, _: str(document.get("trace_id")).startswith(trace))
+    if query.session is not None:
+        session = query.session
+        tests.append(lambda _, attributes: text_of(attributes.get("session_id")) == session)
+    if query.errors:
+        tests.append(lambda document, _: document.get("status") == "error")
+    if query.model is not None:
+        fits = compiled("|".join(translate(glob) for glob in query.model_globs())).match
+
+        def of_model(_: Document, attributes: Document) -> bool:
+            model = attributes.get("model")
+            return isinstance(model, str) and fits(model.lower()) is not None
+
+        tests.append(of_model)
+    if query.since is not None:
+        since = query.since
+
+        def active_since(document: Document, _: Document) -> bool:
+            end = number(document.get("end_time"))
+            if end is None:
+                end = number(document.get("start_time")) or 0.0
+            return end >= since
+
+        tests.append(active_since)
+    if not tests:
+        return None
+    return lambda document, attributes: all(test(document, attributes) for test in tests)
+
+
+def whole(value: Any) -> int:
+    """A count of tokens; 0 for what is none."""
+    found = number(value)
+    return int(found) if found is not None and found > 0 else 0
+
+
+def text_of(value: Any) -> Optional[str]:
+    """A value to group by: a text, a number as one; None for everything else."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return None
