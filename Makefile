@@ -54,6 +54,7 @@ bench: $(READY) ## Measure what Peekr costs, as ratios in one run
 	$(BIN)/python benchmarks/call.py
 	$(BIN)/python benchmarks/storage.py
 	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/guard.py
 
 matrix: $(READY) ## Run the tests on every supported Python, SDK and OpenTelemetry
 	$(BIN)/python tests/matrix.py $(MATRIX)

@@ -98,6 +98,27 @@ def environment() -> str:
     return table(["variable", "meaning"], rows)
 
 
+def redaction_figures() -> str:
+    """What `PIIRedact` finds of the tests' corpus."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        corpus = importlib.import_module("tests.guard.corpus")
+    finally:
+        sys.path.remove(str(ROOT))
+    from peekr.guard import PIIRedact
+
+    rows: List[List[str]] = []
+    for category, found in corpus.figures(PIIRedact()).items():
+        there, wrong = found.right + found.missed, str(found.wrong)
+        precision, recall = f"{found.precision:.1%}", f"{found.recall:.1%}"
+        if category == "nothing":
+            precision = recall = ""
+        cases = len(corpus.cases(category)) if category in corpus.CATEGORIES else corpus.count()
+        rows.append([category, str(cases), str(there), wrong, precision, recall])
+    head = ["cases of", "texts", "to find", "found wrongly", "precision", "recall"]
+    return table(head, rows)
+
+
 def table(head: List[str], rows: List[List[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
@@ -115,6 +136,7 @@ def sections() -> Dict[str, Callable[[], str]]:
         "ranges": ranges,
         "arguments": arguments,
         "environment": environment,
+        "redaction-figures": redaction_figures,
     }
     for command in COMMANDS:
         made[f"{command}-options"] = lambda command=command: options(command)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         GuardrailError,
         PeekrError,
+        RedactionError,
         UnreadableFileError,
     )
     from peekr.eval.retrieval import clear_evidence, evidence, record_evidence

@@ -6,9 +6,11 @@ own. None of them is ever raised out of a model call that is merely watched; `Gu
 
     PeekrError
     ├── BudgetExceededError                a budget is spent: the model call was not sent
+    ├── ComplianceError                    a compliance pack is required and cannot be applied
     ├── ConfigurationError (ValueError)    an argument or variable that cannot be used
     ├── EvaluationError                    an evaluator could not give a score; the message says why
     ├── GuardrailError                     a guardrail stopped a model call or withheld its answer
+    ├── RedactionError                     a canary went through redaction, or nothing was tested
     └── UnreadableFileError                a trace file that cannot be read; the message is one line
 """
 
@@ -18,10 +20,12 @@ from typing import Any
 
 __all__ = [
     "BudgetExceededError",
+    "ComplianceError",
     "ConfigurationError",
     "EvaluationError",
     "GuardrailError",
     "PeekrError",
+    "RedactionError",
     "UnreadableFileError",
 ]
 
@@ -70,6 +74,10 @@ def _exceeded(
     )
 
 
+class ComplianceError(PeekrError):
+    """A compliance pack is required and its rules cannot be had: `instrument()` does not start."""
+
+
 class ConfigurationError(PeekrError, ValueError):
     """An argument of `instrument()` or a `PEEKR_…` variable has a value that cannot be used."""
 
@@ -98,6 +106,18 @@ class GuardrailError(PeekrError):
 
 class EvaluationError(PeekrError):
     """An evaluator could not give a score: the judge failed, or there was nothing to judge by."""
+
+
+class RedactionError(PeekrError):
+    """`peekr.guard.verify_redaction()` found a canary where none may be, or no span at all.
+
+    Attributes:
+        report: What was sent, where it was looked for, and what arrived.
+    """
+
+    def __init__(self, message: str, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class UnreadableFileError(PeekrError):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from typing import Any, BinaryIO, Literal, Optional, Union
 
+from peekr import messages
 from peekr.encoding import dumps
 from peekr.errors import ConfigurationError
 from peekr.record import SpanRecord
@@ -48,7 +49,7 @@ def feedback(
     Args:
         trace_id: The trace, as `peekr.get_current_span().trace_id` gives it.
         rating: A number (1 and -1, 0.0 to 1.0, stars), a boolean (kept as 1 and 0) or a word.
-        note: What was said.
+        note: What was said; guardrails in force that redact do so in it.
         db_path: The SQLite file.
 
     Returns:
@@ -65,7 +66,7 @@ def feedback(
         raise TypeError(f"note={note!r} is no text")
     from peekr.store.sqlite.feedback import add
 
-    return add(db_path, _trace_id(trace_id), _rating(rating), _storable(note), time.time()).id
+    return add(db_path, _trace_id(trace_id), _rating(rating), _note(note), time.time()).id
 
 
 def export_feedback(
@@ -258,6 +259,12 @@ def _trace_id(trace_id: str) -> str:
     lower = found.lower()
     # Records have them in lower case, other systems show them otherwise.
     return lower if len(lower) == 32 and _HEX.issuperset(lower) else _storable(found)
+
+
+def _note(note: str) -> str:
+    """The note as it may be kept: a guardrail that redacts does so here too."""
+    redact = messages.before_cut
+    return _storable(note if redact is None else redact(note))
 
 
 def _storable(text: str) -> str:

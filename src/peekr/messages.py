@@ -165,7 +165,10 @@ def _media_part(part: Part, mime_type: Optional[str], extra: dict[str, Any]) -> 
 # -- the size limit -------------------------------------------------------------------------------
 
 before_cut: Optional[Callable[[Any], Any]] = None
-"""Redacts a value that is to be cut: the half of a secret is not known for one any more."""
+"""What guardrails make of a value that is recorded, where there are any that redact.
+
+A value is redacted before it is cut: the half of a secret is not known for one any more.
+"""
 
 
 def head(content: str, chars: int) -> str:

@@ -305,6 +305,11 @@ def cases(category: str) -> List[Case]:
     return [_case(line) for line in CATEGORIES[category].splitlines() if line]
 
 
+def count() -> int:
+    """How many cases there are."""
+    return sum(len(cases(category)) for category in CATEGORIES)
+
+
 def _case(line: str) -> Case:
     pieces: List[str] = []
     wanted: List[Tuple[str, int, int]] = []

@@ -25,11 +25,17 @@ Examples:
   peekr doctor
   peekr doctor python app.py
   peekr doctor opentelemetry-instrument python app.py
+  peekr doctor --redaction
   peekr doctor --json""",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document a process.")
+@click.option(
+    "--redaction",
+    is_flag=True,
+    help="Send made-up secrets through PIIRedact and Blocklist here; fail where one arrives.",
+)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def doctor(as_json: bool, command: tuple[str, ...]) -> None:
+def doctor(as_json: bool, redaction: bool, command: tuple[str, ...]) -> None:
     """Say what Peekr would watch here, and what is wrong.
 
     With a COMMAND, run it as it would run without Peekr's doctor, and report how it was when each
@@ -39,6 +45,9 @@ def doctor(as_json: bool, command: tuple[str, ...]) -> None:
 
     Ends with the command's exit code, else with 1 where a problem was found.
     """
+    if redaction:
+        _check_redaction(as_json, command)
+        return
     code, found = _run(command) if command else (0, [_here()])
     for number, diagnosis in enumerate(found):
         if as_json:
@@ -55,6 +64,23 @@ def doctor(as_json: bool, command: tuple[str, ...]) -> None:
         code = code or 1
     if code or any(diagnosis.problems for diagnosis in found):
         click.get_current_context().exit(code or 1)
+
+
+def _check_redaction(as_json: bool, command: Sequence[str]) -> None:
+    if command:
+        raise click.UsageError(
+            "--redaction checks what is installed here; for an application with its own guardrails "
+            "call peekr.guard.verify_redaction() in it, or in its tests"
+        )
+    from peekr.canaries import check_environment
+    from peekr.errors import RedactionError
+
+    try:
+        report, code = check_environment(), 0
+    except RedactionError as error:
+        report, code = error.report, 1
+    click.echo(json.dumps(report.to_dict()) if as_json else str(report))
+    click.get_current_context().exit(code)
 
 
 def _here() -> Diagnosis:

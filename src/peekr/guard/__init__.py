@@ -6,11 +6,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from peekr.canaries import RedactionReport, verify_redaction
     from peekr.guard.base import BaseGuardrail, Finding
     from peekr.guard.blocklist import Blocklist
     from peekr.guard.pii import PIIRedact
 
-__all__ = ["BaseGuardrail", "Blocklist", "Finding", "PIIRedact"]
+__all__ = [
+    "BaseGuardrail",
+    "Blocklist",
+    "Finding",
+    "PIIRedact",
+    "RedactionReport",
+    "verify_redaction",
+]
 
 # Loaded at first use, as in the root package: a program pays for the guards that it uses.
 _HOMES = {
@@ -18,6 +26,8 @@ _HOMES = {
     "Blocklist": "peekr.guard.blocklist",
     "Finding": "peekr.guard.base",
     "PIIRedact": "peekr.guard.pii",
+    "RedactionReport": "peekr.canaries",
+    "verify_redaction": "peekr.canaries",
 }
 
 

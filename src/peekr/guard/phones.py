@@ -96,8 +96,6 @@ class PhoneFinder:
             run: Where the digits begin and end.
         """
         start, end = run
-        if _DATE.match(text, start, end):
-            return
         # `+`, a bracket or an extension may adjoin the run.
         first, last = max(0, start - 2), min(len(text), end + 14)
         yield from self._international(text, first, last)
@@ -236,10 +234,6 @@ def _counts_up(written: str) -> bool:
 
 _MOMENT = re.compile(
     r"(?:19|20)\d\d[-./ ]?(?:0[1-9]|1[0-2])[-./ ]?(?:0[1-9]|[12]\d|3[01])(?!\d{3})"
-)
-# A day, perhaps with an hour: nothing to look at.
-_DATE = re.compile(
-    r"(?:19|20)\d\d([-./])(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?:\D+\d\d?)?\D*$"
 )
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}$")
 

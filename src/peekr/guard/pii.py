@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, Optional, Union, cast
 
@@ -29,6 +30,10 @@ _BY_DIGITS = frozenset(("phone", "ssn", "credit_card", "ip_address"))
 # Of findings that overlap and are as long, the first of these counts.
 _RANK = {name: rank for rank, name in enumerate(("credit_card", "ssn", "ip_address", "email"))}
 _MAX_BEFORE = 64
+# A day, perhaps with an hour: nothing to look at.
+_DATE = re.compile(
+    r"(?:19|20)\d\d([-./])(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?:\D+\d\d?)?\D*$"
+)
 
 
 class PIIRedact(BaseGuardrail):
@@ -162,7 +167,7 @@ class PIIRedact(BaseGuardrail):
                 continue
             if ip and written.count(".") >= 3:
                 found += [Finding("ip_address", *place) for place in ipv4s(text, run)]
-            if _is_fraction(written):
+            if _is_fraction(written) or _DATE.match(written):
                 continue
             if card and len(written) >= 12:
                 found += [Finding("credit_card", *place) for place in cards(text, run)]

@@ -41,6 +41,7 @@ class RedactionGate:
         """Prepare; nothing is changed yet."""
         self._redactor = redactor
         self._started = _Starter(redactor)
+        self.provider: Any = None
         self._processor: Optional[PeekrSpanProcessor] = None
         self._active: Any = None
 
@@ -68,6 +69,7 @@ class RedactionGate:
             provider: The provider.
             processor: Peekr's processor on it.
         """
+        self.provider = provider
         self._processor = processor
         messages.before_cut = self._redactor.value
         processor.started = self._started
