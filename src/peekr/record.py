@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional, cast
 
-__all__ = ["FIELDS", "SpanRecord"]
+__all__ = ["FIELDS", "FORMER_ID_CHARS", "SpanRecord"]
+
+FORMER_ID_CHARS = 32
+"""How long a span's id was before 1.0, by which records of then are known."""
+
 
 FIELDS = (
     "trace_id",

@@ -10,10 +10,7 @@ from peekr.dialects.wire import conversation, is_conversation
 from peekr.encoding import loads
 from peekr.messages import to_record
 
-__all__ = ["ID_CHARS", "modernise"]
-
-ID_CHARS = 32
-"""How many characters a span's id had; it has 16 now."""
+__all__ = ["modernise"]
 
 
 def modernise(attributes: dict[str, Any]) -> None:

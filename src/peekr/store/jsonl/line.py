@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from peekr.dialects.former import ID_CHARS, modernise
 from peekr.encoding import loads
-from peekr.record import SpanRecord
+from peekr.record import FORMER_ID_CHARS, SpanRecord
 
 __all__ = ["BOM", "NotARecordError", "parse_line", "second_try"]
 
@@ -39,7 +38,9 @@ def parse_line(line: bytes) -> tuple[SpanRecord, bool]:
         raise NotARecordError("no span record") from None
     except OverflowError:
         raise NotARecordError("a number out of range") from None
-    if len(record.span_id) == ID_CHARS:
+    if len(record.span_id) == FORMER_ID_CHARS:
+        from peekr.dialects.former import modernise
+
         modernise(record.attributes)
     return record, is_whole
 

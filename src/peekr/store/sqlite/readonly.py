@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import quote
 
-from peekr.dialects.former import ID_CHARS, modernise
 from peekr.encoding import loads
 from peekr.plaintext import clean
-from peekr.record import SpanRecord
+from peekr.record import FORMER_ID_CHARS, SpanRecord
 from peekr.store.sqlite.schema import COLUMNS
 
 __all__ = ["DAMAGE", "connect", "explain", "expressions", "record_of"]
@@ -140,7 +139,9 @@ def record_of(row: tuple[Any, ...]) -> tuple[Optional[SpanRecord], str]:
         return None, "no trace_id or span_id"
     except OverflowError:
         return None, "a number out of range"
-    if len(record.span_id) == ID_CHARS:
+    if len(record.span_id) == FORMER_ID_CHARS:
+        from peekr.dialects.former import modernise
+
         modernise(record.attributes)
     return record, reason
 
