@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags, set
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import peekr
-from peekr.alert import ErrorRate, TokenGrowth, WebhookSink
+from peekr.alert import ErrorRate, ScoreFloor, TokenGrowth, WebhookSink
 from peekr.pipeline import alerting
 from peekr.pipeline.alerting import AlertStage, ArrivalStage
 from peekr.pipeline.chain import Chain
@@ -21,7 +21,7 @@ from simulated_providers import SimulatedProviders
 from ..conftest import Telemetry
 from ..instrumentation.openai.calls import make_client
 from .traces import Kept
-from .webhook import Webhook
+from .webhook import Webhook, wait_until
 
 
 class Seen:
@@ -223,6 +223,46 @@ def test_an_alert_goes_on_counting_when_instrument_is_called_again(
         _ask(client, text)
     assert peekr.flush()
     assert len(growth.told) == 1
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_floor_for_scores_waits_for_the_scores(
+    is_async: bool, bare_telemetry: Telemetry, client: Any
+) -> None:
+    kept, seen = Kept(), Seen()
+    scores = iter((0.9, 0.2, 0.9))
+
+    def quality(record: Any) -> float:
+        return next(scores)
+
+    floor = ScoreFloor("quality", 0.5, sinks=[kept])
+    bare_telemetry.instrument(alerts=[floor, seen], evaluators=[quality], async_eval=is_async)
+    for _ in range(3):
+        with bare_telemetry.tracer.start_as_current_span("agent"):
+            _ask(client)
+        assert peekr.flush()
+    assert seen.traces == [["openai.chat", "agent"]] * 3
+    assert len(kept.told) == 1
+    assert kept.messages[0].startswith("quality scored 0.20 (threshold 0.5) [agent, trace ")
+
+
+def test_a_webhook_that_does_not_answer_holds_up_no_reconfiguration(
+    bare_telemetry: Telemetry,
+) -> None:
+    with Webhook() as hook:
+        hook.open.clear()
+        alert = ErrorRate(0.0, sinks=[WebhookSink(hook.url)])
+        bare_telemetry.instrument(alerts=[alert])
+        span = bare_telemetry.tracer.start_span("job")
+        span.set_status(Status(StatusCode.ERROR))
+        span.end()
+        wait_until(lambda: hook.received)
+        bare_telemetry.instrument(alerts=[ErrorRate(0.5)])
+        assert not hook.open.is_set()
+        hook.open.set()
+        # A later installation waits for what an earlier one has said.
+        assert peekr.flush()
+        assert len(hook.received) == 1
 
 
 # -- the stage by itself ---------------------------------------------------------------------------

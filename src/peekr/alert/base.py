@@ -14,7 +14,7 @@ from peekr.alert.sinks import Sink, StderrSink
 from peekr.errors import ConfigurationError
 from peekr.record import SpanRecord
 
-__all__ = ["AlertRule", "BaseAlert", "FunctionAlert", "as_alert"]
+__all__ = ["AlertRule", "BaseAlert", "FunctionAlert", "Memory", "as_alert", "run"]
 
 Trace = Sequence[SpanRecord]
 Verdict = Union[str, bool, None]
@@ -29,6 +29,45 @@ _logger = logging.getLogger("peekr.alert")
 _STDERR = StderrSink()
 
 
+class Memory:
+    """What an alert has said, by fingerprint, and whether it was reported as broken."""
+
+    def __init__(self) -> None:
+        self._said: OrderedDict[str, list[float]] = OrderedDict()
+        self._is_reported = False
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+    def held_back(self, fingerprint: str, throttle_s: float) -> Optional[int]:
+        """How many messages were held back until this one; None when it is to be held back."""
+        now = time.monotonic()
+        entry = self._said.get(fingerprint)
+        if entry is not None and now - entry[0] < throttle_s:
+            entry[1] += 1
+            return None
+        self._said[fingerprint] = [now, 0]
+        self._said.move_to_end(fingerprint)
+        if len(self._said) > _MAX_FINGERPRINTS:
+            self._said.popitem(last=False)
+        return 0 if entry is None else int(entry[1])
+
+    def report(self, name: str) -> None:
+        """Log the exception that is being handled, once."""
+        if self._is_reported:
+            return
+        self._is_reported = True
+        try:
+            _logger.warning(
+                "The alert %s raised; the application and other alerts are not affected. "
+                "Further errors of this alert are not logged.",
+                name,
+                exc_info=True,
+            )
+        except Exception:
+            pass  # a broken handler of the application must not matter
+
+
 class BaseAlert:
     """A rule of one's own: subclass it and write `check`.
 
@@ -41,14 +80,14 @@ class BaseAlert:
         name: What the alert is called in messages; the class's name.
         sinks: Where messages go; when empty, to stderr.
         throttle_seconds: After a message, how long others with the same fingerprint are held back.
+        memory: What it has said so far; Peekr's own.
     """
 
     name: str = ""
     sinks: Sequence[Sink] = ()
     throttle_seconds: float = 300.0
-    # Made when they are needed: a subclass need not call our __init__.
-    _said: Optional[OrderedDict[str, list[float]]] = None
-    _said_error: bool = False
+    # Made when it is needed: a subclass need not call our __init__.
+    memory: Optional[Memory] = None
     _couriers: tuple[Courier, ...] = ()
 
     def __init__(
@@ -127,65 +166,10 @@ class BaseAlert:
             message: What was found.
         """
         couriers = tuple(map(courier_of, self.sinks or (_STDERR,)))
-        # Held until the next message, and for flush().
+        # Held, so that a sink that several alerts share has one.
         self._couriers = couriers
         for courier in couriers:
             courier.send(self.name, message)
-
-    # -- what the pipeline calls -------------------------------------------------------------------
-
-    def run(self, trace: Trace) -> None:
-        """Check a trace and, unless it was said lately, say what was found; never raises."""
-        try:
-            verdict = self.check(trace)
-            if verdict is None or verdict is False:
-                return
-            message = verdict if isinstance(verdict, str) else f"{self.name} fired"
-            held_back = self._held_back(self.fingerprint(trace, message))
-            if held_back is None:
-                return
-            root = trace[-1]
-            message = f"{message} [{root.name}, trace {root.trace_id}]"
-            if held_back:
-                message = f"{message} ({held_back} more since the last alert)"
-            self.on_trigger(message)
-        except BaseException:
-            self._say_error()
-
-    def flush(self, timeout_s: float) -> bool:
-        """Wait until the sinks have what was said, or gave it up; False when time ran out."""
-        deadline = time.monotonic() + timeout_s
-        done = [one.flush(max(0.0, deadline - time.monotonic())) for one in self._couriers]
-        return all(done)
-
-    def _held_back(self, fingerprint: str) -> Optional[int]:
-        """How many messages were held back until this one; None when it is to be held back."""
-        if self._said is None:
-            self._said = OrderedDict()
-        now = time.monotonic()
-        entry = self._said.get(fingerprint)
-        if entry is not None and now - entry[0] < self.throttle_seconds:
-            entry[1] += 1
-            return None
-        self._said[fingerprint] = [now, 0]
-        self._said.move_to_end(fingerprint)
-        if len(self._said) > _MAX_FINGERPRINTS:
-            self._said.popitem(last=False)
-        return 0 if entry is None else int(entry[1])
-
-    def _say_error(self) -> None:
-        if self._said_error:
-            return
-        self._said_error = True
-        try:
-            _logger.warning(
-                "The alert %s raised; the application and other alerts are not affected. "
-                "Further errors of this alert are not logged.",
-                self.name,
-                exc_info=True,
-            )
-        except Exception:
-            pass  # a broken handler of the application must not matter
 
 
 class FunctionAlert(BaseAlert):
@@ -221,6 +205,34 @@ class FunctionAlert(BaseAlert):
     def check(self, trace: Trace) -> Verdict:
         """What the function says."""
         return self._rule(trace)
+
+
+# -- what the pipeline calls: a function, so that a subclass may have methods of any name ----------
+
+
+def run(alert: BaseAlert, trace: Trace) -> None:
+    """Have an alert look at a trace, and say what it found unless that was said lately.
+
+    Never raises: a fault of the alert is reported once.
+    """
+    memory = alert.memory
+    if memory is None:
+        memory = alert.memory = Memory()
+    try:
+        verdict = alert.check(trace)
+        if verdict is None or verdict is False:
+            return
+        message = verdict if isinstance(verdict, str) else f"{alert.name} fired"
+        held_back = memory.held_back(alert.fingerprint(trace, message), alert.throttle_seconds)
+        if held_back is None:
+            return
+        root = trace[-1]
+        message = f"{message} [{root.name}, trace {root.trace_id}]"
+        if held_back:
+            message = f"{message} ({held_back} more since the last alert)"
+        alert.on_trigger(message)
+    except BaseException:
+        memory.report(alert.name)
 
 
 def as_alert(given: Any) -> BaseAlert:

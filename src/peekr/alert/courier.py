@@ -12,7 +12,7 @@ from typing import Any, Callable, cast
 from peekr.alert.sinks import DeliveryError, Sink
 from peekr.alert.worker import Worker, time_left_s
 
-__all__ = ["Courier", "courier_of"]
+__all__ = ["Courier", "courier_of", "flush_all"]
 
 _MAX_WAITING = 100
 """Messages that wait for one sink."""
@@ -116,6 +116,14 @@ def courier_of(sink: Sink) -> Courier:
     if courier is None:
         courier = _couriers[id(sink)] = Courier(cast("Any", sink))
     return courier
+
+
+def flush_all(timeout_s: float) -> bool:
+    """Wait until every sink has what it was sent, or it was given up; False when time ran out."""
+    deadline = time.monotonic() + timeout_s
+    # A courier that still has something to bring is alive, whatever became of its alert.
+    done = [one.flush(max(0.0, deadline - time.monotonic())) for one in list(_couriers.values())]
+    return all(done)
 
 
 def _warn(message: str, *arguments: object, exc_info: bool = False) -> None:

@@ -16,7 +16,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
 from peekr import faults
-from peekr.alert.base import BaseAlert, as_alert
+from peekr.alert.base import BaseAlert, as_alert, run
+from peekr.alert.courier import flush_all
 from peekr.alert.worker import Worker, is_working
 from peekr.pipeline.project import project
 from peekr.record import SpanRecord
@@ -131,9 +132,8 @@ class AlertStage:
             False when time ran out.
         """
         deadline = time.monotonic() + timeout_s
-        done = [_rules.flush(timeout_s)]
-        done += [alert.flush(max(0.0, deadline - time.monotonic())) for alert in self.alerts]
-        return all(done)
+        has_looked = _rules.flush(timeout_s)
+        return flush_all(max(0.0, deadline - time.monotonic())) and has_looked
 
     def close(self, timeout_s: float) -> bool:
         """Hand over likewise; traces whose root has not ended are forgotten."""
@@ -286,7 +286,7 @@ def _run(alerts: tuple[BaseAlert, ...], spans: list[ReadableSpan]) -> None:
         faults.report("reading a trace for alerts")
         return
     for alert in alerts:
-        alert.run(trace)
+        run(alert, trace)
 
 
 def _record(span: ReadableSpan) -> SpanRecord:
