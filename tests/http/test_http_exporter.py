@@ -269,6 +269,15 @@ def test_a_flush_does_not_wait_for_a_long_pause_of_our_own(
     assert endpoint.names == ["span 0"]
 
 
+def test_a_flush_does_not_wait_for_what_comes_after_its_time(endpoint: Endpoint, make: Any) -> None:
+    endpoint.replies = [Reply(429, {"Retry-After": "3000"})]
+    exporter = make()
+    export(exporter, 1)
+    assert not exporter.force_flush(1_000_000)
+    assert len(endpoint.received) == 1
+    assert exporter.waiting == 1
+
+
 def test_pauses_grow_and_differ() -> None:
     waiting = backoff.Backoff()
     pauses: List[float] = []

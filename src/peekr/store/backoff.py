@@ -20,17 +20,17 @@ class Backoff:
     Attributes:
         failures: How many attempts have failed since one succeeded.
         until: Not to try again before; on the clock of `time.monotonic`, in seconds.
+        asked_until: The same, as far as the server has asked for it.
     """
 
     def __init__(self) -> None:
         self.failures = 0
-        self.until = 0.0
-        self._asked_until = 0.0
+        self.until = self.asked_until = 0.0
 
     def succeeded(self) -> None:
         """Begin anew."""
         self.failures = 0
-        self.until = self._asked_until = 0.0
+        self.until = self.asked_until = 0.0
 
     def failed(self, asked_s: Optional[float] = None) -> None:
         """Pause.
@@ -42,10 +42,10 @@ class Backoff:
         self.failures += 1
         now = time.monotonic()
         asked_s = min(asked_s or 0.0, MAX_ASKED_S)
-        self._asked_until = now + asked_s
+        self.asked_until = now + asked_s
         # Jitter, so that the processes of a fleet do not come back all at once.
         self.until = now + max(asked_s, pause_s * random.uniform(0.5, 1.0))
 
     def hurry(self) -> None:
         """Cut a pause short, unless the server has asked for it."""
-        self.until = min(self.until, max(self._asked_until, time.monotonic()))
+        self.until = min(self.until, max(self.asked_until, time.monotonic()))

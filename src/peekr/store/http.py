@@ -189,6 +189,8 @@ class HttpSink:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._runs or 0 < failures < self._backoff.failures:
                     break
+                if self._backoff.asked_until > deadline:
+                    break  # the endpoint wants to be left alone for longer
                 self._changed.wait(left)
             if self._settled < target and self.spool is not None:
                 self._save(self.spool)
@@ -219,6 +221,10 @@ class HttpSink:
             self._outage.lose(len(given_up.lines))
             self._settled += len(given_up.lines)
             self._forget(given_up)
+        self._outage.summarise()
+
+    def summarise(self) -> None:
+        """Say what was lost and not said before."""
         self._outage.summarise()
 
     def after_fork(self) -> None:
@@ -447,6 +453,7 @@ def _at_exit() -> None:
     _exiting = True
     for sink in list(_instances):
         sink.flush(0.0 if sink.is_failing else _EXIT_TIMEOUT_S)
+        sink.summarise()
 
 
 _exiting = False

@@ -13,6 +13,7 @@ __all__ = ["Spool", "SpooledBatch"]
 
 _SUFFIX = ".jsonl"
 _REJECTED = "rejected"
+_BINARY = getattr(os, "O_BINARY", 0)
 _LOOK_S = 60.0
 """How often to look for batches that other processes have left, in seconds."""
 
@@ -85,7 +86,7 @@ class Spool:
             path = os.path.join(folder, name)
             try:
                 os.makedirs(folder, mode=0o700, exist_ok=True)
-                fd = os.open(f"{path}.part", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                fd = os.open(f"{path}.part", os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
                 try:
                     with os.fdopen(fd, "wb") as file:
                         file.write(data)
@@ -118,6 +119,8 @@ class Spool:
 
     def done(self, batch: SpooledBatch) -> None:
         """Delete a batch that was sent."""
+        if os.name == "nt":
+            self._unlock(batch)  # an open file cannot be deleted there
         self.discard(batch.path, batch.file_bytes)
         self._unlock(batch)
 
@@ -153,7 +156,7 @@ class Spool:
 
     def _claim(self, path: str) -> Optional[SpooledBatch]:
         try:
-            fd = os.open(path, os.O_RDONLY)
+            fd = os.open(path, os.O_RDONLY | _BINARY)
         except OSError:
             return None  # sent by another process
         try:
