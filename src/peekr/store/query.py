@@ -27,6 +27,7 @@ __all__ = [
     "Trace",
     "TraceAssembly",
     "open_reader",
+    "pick_from",
     "select_from",
 ]
 
@@ -198,6 +199,13 @@ class Reader(Protocol):
         """
         ...
 
+    def pick(self, trace_ids: set[str]) -> Iterator[Trace]:
+        """The traces with these ids, in any order; those that are not there are left out.
+
+        In memory are their spans. What cannot be read is passed over; it is not counted again.
+        """
+        ...
+
     def tail(self) -> Tail:
         """What is added from now on.
 
@@ -288,6 +296,16 @@ class TraceAssembly:
             if spans:
                 yield Trace(spans[0].trace_id, spans)
         self._open.clear()
+
+
+def pick_from(records: Iterable[SpanRecord], trace_ids: set[str]) -> Iterator[Trace]:
+    """The traces with some ids, from nothing but the records."""
+    found: dict[str, list[SpanRecord]] = {}
+    for record in records:
+        if record.trace_id in trace_ids:
+            found.setdefault(record.trace_id, []).append(record)
+    for trace_id, spans in found.items():
+        yield Trace(trace_id, spans)
 
 
 def select_from(read: Callable[[], Iterator[SpanRecord]], query: Query) -> Selection:

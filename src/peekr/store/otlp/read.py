@@ -20,7 +20,7 @@ from peekr.record import SpanRecord
 from peekr.store.jsonl.line import BOM, NotARecordError, parse_line, second_try
 from peekr.store.jsonl.tail import JsonlTail
 from peekr.store.otlp.decode import RawSpan, StoredEvent, StoredLog, contents, is_export
-from peekr.store.query import Problems, Query, Selection, Trace
+from peekr.store.query import Problems, Query, Selection, Trace, pick_from
 
 __all__ = ["OtlpReader", "is_otlp"]
 
@@ -104,6 +104,10 @@ class OtlpReader:
             return
         for trace in self.select(Query()).traces:
             yield from trace.spans
+
+    def pick(self, trace_ids: set[str]) -> Iterator[Trace]:
+        """The traces with these ids; see `Reader.pick`."""
+        return pick_from(self.records(), trace_ids)
 
     def tail(self) -> JsonlTail:
         """What is appended from now on; without log records, which come after their spans."""
