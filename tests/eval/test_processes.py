@@ -40,7 +40,10 @@ def half(span):
 def instrument(*evaluators, **more):
     peekr.instrument(console=False, evaluators=evaluators, **more)
 """
-HURRY = "import peekr.bootstrap; peekr.bootstrap._EXIT_TIMEOUT_S = 0.5\n"
+HURRY = """
+import peekr.bootstrap
+peekr.bootstrap._EXIT_TIMEOUT_S = peekr.bootstrap._SCORES_TIMEOUT_S = 0.5
+"""
 
 
 def run(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
