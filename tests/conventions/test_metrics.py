@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, Set
 
 import pytest
@@ -23,6 +25,7 @@ from simulated_providers import SimulatedProviders
 
 from ..conftest import Telemetry, attributes_of
 from ..instrumentation.openai.calls import make_client
+from ..launcher.running import run
 from .operations import OPERATIONS, Operation
 
 pytestmark = [
@@ -264,3 +267,29 @@ def test_nothing_is_measured_after_uninstrument(
     peekr.uninstrument()
     _ask(client)
     assert _points(reader) == {}
+
+
+def test_the_launchers_meter_provider_is_used(
+    tmp_path: Path, simulated: SimulatedProviders
+) -> None:
+    pytest.importorskip("openai")
+    done = run(
+        tmp_path,
+        "import openai\n"
+        f"with openai.OpenAI(base_url={simulated.openai_url!r}, api_key='simulated') as client:\n"
+        "    asked = [{'role': 'user', 'content': 'hi'}]\n"
+        "    client.chat.completions.create(model='gpt-4o', messages=asked)\n",
+        OTEL_METRICS_EXPORTER="console",
+        OTEL_TRACES_EXPORTER="none",
+        OTEL_LOGS_EXPORTER="none",
+        PEEKR_CONSOLE="false",
+    )
+    exported, _ = json.JSONDecoder().raw_decode("\n".join(done.out))
+    names = {
+        metric["name"]
+        for resource in exported["resource_metrics"]
+        for scope in resource["scope_metrics"]
+        if scope["scope"]["name"] == "peekr.instrumentation.openai"
+        for metric in scope["metrics"]
+    }
+    assert names == {TOKENS, DURATION}
