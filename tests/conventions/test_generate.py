@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).parents[2] / "semconv" / "generate.py"
 
 @pytest.fixture
 def generate(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    monkeypatch.setattr(sys, "path", [str(SCRIPT.parent), *sys.path])
     return importlib.import_module("generate")
 
 
