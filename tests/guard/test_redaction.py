@@ -672,3 +672,44 @@ def test_a_guard_of_ones_own_gets_the_texts_inside_json(bare_telemetry: Telemetr
     with peekr.span("work") as span:
         span.attributes["input"] = {"who": ["Jane", "Jane Doe"]}
     assert bare_telemetry.record["attributes"]["input"] == {"who": ["[REDACTED]", "Jane Doe"]}
+
+
+# -- what is recorded besides spans ----------------------------------------------------------------
+
+
+def test_notes_of_feedback_are_redacted(bare_telemetry: Telemetry, tmp_path: Path) -> None:
+    path = tmp_path / "feedback.db"
+
+    def note() -> str:
+        connection = sqlite3.connect(path)
+        try:
+            return str(connection.execute("SELECT note FROM feedback").fetchall()[-1][0])
+        finally:
+            connection.close()
+
+    bare_telemetry.instrument(guardrails=guards())
+    peekr.feedback("0" * 31 + "1", 1, f"call {CANARIES['phone']}", db_path=str(path))
+    assert note() == "call [PHONE]"
+    peekr.uninstrument()
+    peekr.feedback("0" * 31 + "1", 1, f"call {CANARIES['phone']}", db_path=str(path))
+    assert note() == f"call {CANARIES['phone']}"
+
+
+def test_threads_may_redact_at_once(bare_telemetry: Telemetry) -> None:
+    import threading
+
+    bare_telemetry.instrument(guardrails=guards())
+
+    def work(number: int) -> None:
+        for index in range(50):
+            with bare_telemetry.tracer.start_as_current_span(f"{number} {CANARIES['email']}") as s:
+                s.set_attribute("a", f"{number} {index} {CANARIES['ssn']}")
+                s.set_attribute("b", "x" * (index * 1_000))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(bare_telemetry.spans) == 200
+    assert all(leaked(f"{span.name} {span.attributes}") == [] for span in bare_telemetry.spans)

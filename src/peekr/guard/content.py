@@ -74,10 +74,9 @@ class ContentRedactor:
         if identity in self._known:
             return text
         made = self._made(text, key, self._guards[field], 0)
-        if made == text:
-            self._remember(identity)
-            return text
-        return made
+        # What was redacted is looked at again when the span ends, too.
+        self._remember((field, key, made))
+        return text if made == text else made
 
     def value(self, value: Any, key: str = "", field: Optional[str] = None) -> Any:
         """A value as it may be recorded: a text, a number, bytes, or what holds such."""
