@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from peekr._version import __version__
 
 if TYPE_CHECKING:
-    from peekr import eval, exporters, guard
+    from peekr import alert, eval, exporters, guard
     from peekr.bootstrap import flush, instrument, shutdown, uninstrument
     from peekr.decorator import trace
     from peekr.diagnosis import doctor
     from peekr.errors import (
         BudgetExceededError,
+        ComplianceError,
         ConfigurationError,
         GuardrailError,
         PeekrError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BudgetExceededError",
+    "ComplianceError",
     "ConfigurationError",
     "ConsoleExporter",
     "FastAPIMiddleware",
@@ -62,6 +64,7 @@ __all__ = [
     "UnreadableFileError",
     "__version__",
     "add_exporter",
+    "alert",
     "clear_evidence",
     "clear_exporters",
     "doctor",
@@ -91,6 +94,7 @@ __all__ = [
 # OpenTelemetry, and a program pays for what it uses.
 _HOMES = {
     "BudgetExceededError": "peekr.errors",
+    "ComplianceError": "peekr.errors",
     "ConfigurationError": "peekr.errors",
     "ConsoleExporter": "peekr.exporters",
     "FastAPIMiddleware": "peekr.middleware",
@@ -126,7 +130,7 @@ _HOMES = {
     "trace": "peekr.decorator",
     "uninstrument": "peekr.bootstrap",
 }
-_MODULES = ("eval", "exporters", "guard")
+_MODULES = ("alert", "eval", "exporters", "guard")
 """Modules that are public as such, so that `peekr.exporters.add_exporter` needs no import."""
 
 

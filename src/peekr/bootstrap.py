@@ -61,6 +61,8 @@ def instrument(
     budget_alert: Any = None,
     tracer_provider: Any = None,
     capture_content: bool = True,
+    compliance_action: str = "raise",
+    compliance_required: bool = False,
     only_llm: bool = False,
     prices: Optional[PricesGiven] = None,
 ) -> None:
@@ -82,7 +84,8 @@ def instrument(
         evaluators: Instances from `peekr.eval`, or functions of a span's record, coroutine
             functions too, that return a score from 0.0 to 1.0 or None.
         guardrails: Instances from `peekr.guard`.
-        compliance: Names of Cloud rule packs, which need an HTTPExporter; None asks the Cloud.
+        compliance: Names of Cloud rule packs, which need an HTTPExporter; None takes those that
+            the project has on.
         exporter: Ships spans elsewhere besides `storage`: an OpenTelemetry `SpanExporter`, or any
             object with `export(span)`.
         evaluate_filter: Which spans are evaluated: a function of a span's record. All model calls
@@ -95,6 +98,9 @@ def instrument(
         budget_alert: A budget that is checked before each call.
         tracer_provider: Use this provider instead of the global one.
         capture_content: False keeps prompts, outputs and tool arguments out of everything.
+        compliance_action: The strongest action of compliance packs, `"raise"` or `"warn"`; in
+            `compliance`, `"HIPAA:warn"` says it of one.
+        compliance_required: Refuse to start where the rules of a compliance pack cannot be had.
         only_llm: True keeps spans of HTTP requests and databases out of `storage`, the console and
             exporters given to Peekr, unless a model call ran below them.
         prices: Prices of your own, which come before the table's: US dollars per million tokens
@@ -104,6 +110,7 @@ def instrument(
     Raises:
         ConfigurationError: (a ValueError) a value is none of the choices or out of its range.
         TypeError: an object is of the wrong kind; the message names it.
+        ComplianceError: a compliance pack is required and cannot be applied.
     """
     env_tenant_id, env_retention_class = config.from_environment()
     settings = Settings(
@@ -124,6 +131,8 @@ def instrument(
         keep_errors=keep_errors,
         budget_alert=budget_alert,
         capture_content=capture_content,
+        compliance_action=compliance_action,
+        compliance_required=compliance_required,
         only_llm=only_llm,
         prices=prices if prices is not None else config.prices_file(),
     )
@@ -146,6 +155,7 @@ def uninstrument() -> None:
         if installation is not None:
             _detach(installation.processor)
             installation.close(_EXIT_TIMEOUT_S)
+            installation.pipeline.settle(_EXIT_TIMEOUT_S)
 
 
 def flush(timeout: float = 30.0) -> bool:
@@ -254,7 +264,6 @@ class _Installation:
             self.gate.close()
         self.pipeline.close(timeout_s)
         self.output.close(timeout_s)
-        self.pipeline.settle(timeout_s)
 
 
 _lock = threading.RLock()
@@ -269,6 +278,7 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
     global _current, _exit_registered
     book = _price_book(settings)
     budgets = _budgets(settings, book)
+    keeping = _gatekeeping(settings)
     with _lock:
         chosen = provider.choose(tracer_provider)
         processor = provider.joined(chosen)
@@ -277,7 +287,6 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
         output = _Output(_SILENT if is_disabled else settings)
         if provider.is_own(chosen) and not is_disabled:
             output.processors += _environment_processors(settings.exporter, processor)
-        keeping = _gatekeeping(settings)
         pipeline = _pipeline(settings, book, keeping, output, processor)
         installed = _Installation(settings, processor, pipeline, output)
         # Before anything of this installation sees a span.
@@ -366,7 +375,7 @@ def _budgets(settings: Settings, book: PriceBook) -> Optional[Budgets]:
 
 
 def _gatekeeping(settings: Settings) -> Optional[Gatekeeping]:
-    if not settings.guardrails:
+    if not settings.guardrails and settings.compliance == ():
         return None
     from peekr.gatekeeping import gatekeeping
 

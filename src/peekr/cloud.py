@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ class CloudClient:
 
     Attributes:
         endpoint: The address, without a slash at its end.
+        identity: Tells endpoints and keys apart; says nothing of the key.
         timeout_s: How long to wait for a connection, and again for the answer, in seconds.
     """
 
@@ -53,7 +55,10 @@ class CloudClient:
             raise ConfigurationError("endpoint is missing: give it, or set PEEKR_ENDPOINT")
         self.endpoint = address_of(endpoint, "endpoint")
         self.timeout_s = seconds("timeout_seconds", timeout_s)
-        headers = {"Authorization": f"Bearer {_key(api_key or environ.get('PEEKR_API_KEY'))}"}
+        key = _key(api_key or environ.get("PEEKR_API_KEY"))
+        whole = f"peekr {self.endpoint} {key}".encode()
+        self.identity = hashlib.sha256(whole).hexdigest()[:16]
+        headers = {"Authorization": f"Bearer {key}"}
         self._client = HttpClient(headers, timeout_s=timeout_s, certificate_file=certificate_file)
 
     def __repr__(self) -> str:

@@ -111,6 +111,12 @@ ENVIRONMENT: dict[str, Variable] = {
         "compliance",
         _packs,
     ),
+    "PEEKR_COMPLIANCE_ACTION": Variable(
+        "launcher: compliance_action; raise or warn", "compliance_action"
+    ),
+    "PEEKR_COMPLIANCE_REQUIRED": Variable(
+        "launcher: compliance_required; true or false", "compliance_required", _switch
+    ),
     "PEEKR_ASYNC_EVAL": Variable("launcher: async_eval; true or false", "async_eval", _switch),
     "PEEKR_SAMPLE_RATE": Variable("launcher: sample_rate; 0.0 to 1.0", "sample_rate", _rate),
     "PEEKR_KEEP_ERRORS": Variable("launcher: keep_errors; true or false", "keep_errors", _switch),
@@ -148,6 +154,8 @@ class Settings:
     keep_errors: bool = True
     budget_alert: Any = None
     capture_content: bool = True
+    compliance_action: str = "raise"
+    compliance_required: bool = False
     only_llm: bool = False
     prices: Any = None
 
@@ -163,7 +171,7 @@ class Settings:
         if not 0.0 <= self.sample_rate <= 1.0:
             raise ConfigurationError(f"sample_rate={self.sample_rate!r} is outside 0.0 to 1.0")
         retention_class_of(self.retention_class)
-        for argument in ("console", "async_eval", "keep_errors", "capture_content", "only_llm"):
+        for argument in _SWITCHES:
             value = getattr(self, argument)
             # "false" would count as true: with capture_content, that is what must not happen.
             if isinstance(value, (str, bytes)) or value not in (True, False):
@@ -210,6 +218,10 @@ class Settings:
         return self.db_path if self.storage in ("sqlite", "both") else None
 
     def _check_compliance(self) -> None:
+        if self.compliance_action not in ("raise", "warn"):
+            raise ConfigurationError(
+                f"compliance_action={self.compliance_action!r} is neither 'raise' nor 'warn'"
+            )
         packs = self.compliance
         if packs is not None:
             for pack in packs:
@@ -223,6 +235,16 @@ class Settings:
                 f"compliance={asked} needs exporter=peekr.HTTPExporter(...): "
                 "the rules come from Peekr Cloud"
             )
+
+
+_SWITCHES = (
+    "console",
+    "async_eval",
+    "keep_errors",
+    "capture_content",
+    "compliance_required",
+    "only_llm",
+)
 
 
 def listed(argument: str, items: Optional[Sequence[Any]]) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
 
 from peekr.config import Settings
+from peekr.guard.base import as_guardrail
 from peekr.instrumentation.gate import Gate
 from peekr.pipeline.blocking import ScoreStage
 from peekr.span_view import Span
@@ -29,17 +30,22 @@ class Gatekeeping(NamedTuple):
     is_async: bool
 
 
-def gatekeeping(settings: Settings, packs: Sequence[Any] = ()) -> Gatekeeping:
-    """Put the guardrails to their places.
+def gatekeeping(settings: Settings) -> Gatekeeping:
+    """Put the guardrails to their places; those of compliance packs come after the user's.
 
-    Args:
-        settings: The settings.
-        packs: The guardrails of compliance packs, which come after the user's.
+    Asks Peekr Cloud for the rules of compliance packs, if there are to be any.
+
+    Raises:
+        ComplianceError: a pack is required and cannot be applied.
+        ConfigurationError: there is no such pack.
+        TypeError: something is no guardrail.
     """
-    by_score = [guard for guard in settings.guardrails if hasattr(guard, "check_scores")]
+    packs = _packs(settings)
+    given = tuple(map(as_guardrail, settings.guardrails))
+    by_score = [guard for guard in given if hasattr(guard, "check_scores")]
     at_gate = [
         guard
-        for guard in (*settings.guardrails, *packs)
+        for guard in (*given, *packs)
         if guard not in by_score and guard.action in ("raise", "warn")
     ]
     withholds = any(guard.action == "raise" for guard in by_score)
@@ -52,6 +58,20 @@ def gatekeeping(settings: Settings, packs: Sequence[Any] = ()) -> Gatekeeping:
         scores,
         _with_needed(settings.evaluators, by_score),
         settings.async_eval and not withholds,
+    )
+
+
+def _packs(settings: Settings) -> Sequence[Any]:
+    if settings.compliance == ():
+        return ()
+    from peekr.compliance import guards
+
+    return guards(
+        settings.compliance,
+        settings.exporter.client,
+        action=settings.compliance_action,
+        is_required=settings.compliance_required,
+        shows_matches=settings.capture_content,
     )
 
 

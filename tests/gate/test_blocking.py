@@ -16,6 +16,12 @@ from .calling import CASES, Case, call
 from .conftest import WORDS
 from .guards import SECRET, Breaks, Finds
 
+# google-genai and aiobotocore leave connections of streams that were broken off to the collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 OUTPUT = {"guard": "Finds", "field": "output", "rule": "secret"}
 INPUT = {"guard": "Finds", "field": "input", "rule": "secret"}
 

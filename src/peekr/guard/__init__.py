@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from peekr.canaries import RedactionReport, verify_redaction
     from peekr.guard.base import BaseGuardrail, Finding
     from peekr.guard.blocklist import Blocklist
+    from peekr.guard.hallucination import HallucinationBlock
     from peekr.guard.pii import PIIRedact
 
 __all__ = [
     "BaseGuardrail",
     "Blocklist",
     "Finding",
+    "HallucinationBlock",
     "PIIRedact",
     "RedactionReport",
     "verify_redaction",
@@ -25,6 +27,7 @@ _HOMES = {
     "BaseGuardrail": "peekr.guard.base",
     "Blocklist": "peekr.guard.blocklist",
     "Finding": "peekr.guard.base",
+    "HallucinationBlock": "peekr.guard.hallucination",
     "PIIRedact": "peekr.guard.pii",
     "RedactionReport": "peekr.canaries",
     "verify_redaction": "peekr.canaries",

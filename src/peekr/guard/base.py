@@ -13,6 +13,7 @@ __all__ = [
     "STREAMS",
     "BaseGuardrail",
     "Finding",
+    "as_guardrail",
     "checked_action",
     "checked_fields",
     "checked_stream",
@@ -132,6 +133,33 @@ class BaseGuardrail:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(action={self.action!r}, fields={tuple(self.fields)!r})"
+
+
+class _FunctionGuardrail(BaseGuardrail):
+    """A function of a text and its field."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self.name = str(getattr(function, "__name__", None) or type(function).__name__)
+
+    def check(self, text: str, field: str) -> Any:
+        return self._function(text, field)
+
+
+def as_guardrail(given: Any) -> Any:
+    """A guardrail: an instance as it is, and a function `(text, field)` made one that blocks.
+
+    Raises:
+        TypeError: it is neither; the message names it.
+    """
+    if all(hasattr(given, name) for name in ("check", "name", "fields", "action", "mark_of")):
+        return given
+    if callable(given) and not isinstance(given, type):
+        return _FunctionGuardrail(given)
+    raise TypeError(
+        f"guardrails: {given!r} is no guardrail; derive it from peekr.guard.BaseGuardrail, or give "
+        "a function (text, field)"
+    )
 
 
 def is_redacting(guardrail: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Callable, NamedTuple, Optional, cast
 
 from peekr.messages import Message
 
-__all__ = ["Channel", "channels", "has_media", "replaced", "replaced_in_messages"]
+__all__ = ["Channel", "channels", "has_media", "replaced", "replaced_in_messages", "said"]
 
 # What names or measures a part of a message and is no text of anybody's.
 _NO_TEXT = frozenset(
@@ -23,6 +23,7 @@ _NO_TEXT = frozenset(
         "signature",
     )
 )
+_SAID = frozenset(("text", "refusal"))
 _MEDIA = frozenset(("blob", "file", "uri"))
 # Shorter numbers are amounts and counts.
 _LEAST_NUMBER = 1_000_000
@@ -120,6 +121,20 @@ def has_media(messages: Any) -> bool:
         if part.get("type") == "tool_call_response" and has_media(part.get("response")):
             return True
     return False
+
+
+def said(messages: Any) -> list[str]:
+    """What is said in messages, or in parts of one, in words to people."""
+    found: list[str] = []
+    for entry in cast("list[Any]", messages) if isinstance(messages, list) else ():
+        if not isinstance(entry, Mapping):
+            continue
+        part = cast("Mapping[str, Any]", entry)
+        content = part.get("content")
+        if part.get("type") in _SAID and isinstance(content, str) and content:
+            found.append(content)
+        found += said(part.get("parts"))
+    return found
 
 
 class Channel(NamedTuple):

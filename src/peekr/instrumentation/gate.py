@@ -10,7 +10,7 @@ from typing import Any, Callable, Optional, Protocol
 from peekr.encoding import dumps
 from peekr.errors import GuardrailError
 from peekr.guard.base import Finding, cut_out, findings_of, merged
-from peekr.guard.texts import has_media, replaced, replaced_in_messages
+from peekr.guard.texts import has_media, replaced, replaced_in_messages, said
 from peekr.guard.verdict import Verdict
 from peekr.instrumentation.holding import Hold, Look, Sighting
 from peekr.semconv import own
@@ -151,7 +151,10 @@ class Gate:
             it.
         """
         guards = self._guards["input"]
-        visit = self._visitor(guards, "input", judgement)
+
+        def visit(text: str) -> str:
+            return self._look_at(guards, text, "input", judgement, False)
+
         changed: dict[str, Any] = {}
         for name in ("input", "system"):
             held = getattr(request, name)
@@ -165,33 +168,41 @@ class Gate:
             made = replaced(held, visit)
             if made is not held:
                 changed[name] = made
-        visit.end()
+        self._look_at_all(guards, [*said(request.system), *said(request.input)], "input", judgement)
         return changed
 
-    def look_at_answer(self, output: Any, judgement: Judgement, *, is_streamed: bool) -> Any:
+    def look_at_answer(
+        self, output: Any, judgement: Judgement, *, is_streamed: bool = False, is_whole: bool = True
+    ) -> Any:
         """Look at what a call answers, as far as it has come.
 
         Args:
             output: The messages; they are not changed.
             judgement: Takes what is found.
             is_streamed: Chunks that were only observed have been handed on already.
+            is_whole: It has come to its end.
 
         Returns:
             The messages without what is to be left out of the record.
         """
-        visit = self._visitor(self._guards["output"], "output", judgement, is_streamed)
+        guards = self._guards["output"]
+
+        def visit(text: str) -> str:
+            return self._look_at(guards, text, "output", judgement, is_streamed)
+
         made = replaced_in_messages(output, visit)
-        visit.end()
+        if is_whole:
+            for answer in output:
+                self._look_at_all(guards, said([answer]), "output", judgement, is_streamed)
         if has_media(output):
             judgement.unseen("output", "media")
         return made
 
     def look_at_text(self, text: str, judgement: Judgement) -> str:
         """Look at an answer of which nothing is known but its text; gives it as it is recorded."""
-        visit = self._visitor(self._guards["output"], "output", judgement)
-        made = visit(text)
-        visit.end()
-        return made
+        guards = self._guards["output"]
+        self._look_at_all(guards, [text], "output", judgement)
+        return self._look_at(guards, text, "output", judgement, False)
 
     def fail(self, field: str, what: str, judgement: Judgement) -> None:
         """Say that a field could not be read: those block that are to block when they fail."""
@@ -215,19 +226,12 @@ class Gate:
 
     # -- one text ----------------------------------------------------------------------------------
 
-    def _visitor(
-        self,
-        guards: tuple[Any, ...],
-        field: str,
-        judgement: Judgement,
-        is_streamed: bool = False,
-    ) -> _Visitor:
-        return _Visitor(self, guards, field, judgement, is_streamed)
-
-    def look_at(
+    def _look_at(
         self, guards: Sequence[Any], text: str, field: str, judgement: Judgement, is_late: bool
     ) -> str:
         """Look at one text; gives it as it is recorded."""
+        if not text:
+            return text
         cuts: list[Finding] = []
         for guard in guards:
             found = self._found(guard, text, field, judgement)
@@ -237,17 +241,24 @@ class Gate:
                     cuts += [Finding(guard.mark_of(f), f.start, f.end) for f in found]
         return cut_out(text, merged(cuts), _mark) if cuts else text
 
-    def look_at_all(
-        self, guard: Any, texts: Sequence[str], field: str, judgement: Judgement, is_late: bool
+    def _look_at_all(
+        self,
+        guards: Sequence[Any],
+        texts: Sequence[str],
+        field: str,
+        judgement: Judgement,
+        is_late: bool = False,
     ) -> None:
-        """Have a guardrail look at all texts of a field together."""
-        try:
-            found = list(guard.check_all(texts, field))
-        except Exception as error:
-            self._failed(guard, error, field, judgement)
-            return
-        if found:
-            self._note(guard, found, "", field, judgement, is_late=is_late)
+        """Have the guardrails that want that look at all that is said together."""
+        for guard in guards:
+            if hasattr(guard, "check_all"):
+                try:
+                    found = list(guard.check_all(texts, field))
+                except Exception as error:
+                    self._failed(guard, error, field, judgement)
+                    continue
+                if found:
+                    self._note(guard, found, "", field, judgement, is_late=is_late)
 
     def _found(self, guard: Any, text: str, field: str, judgement: Judgement) -> list[Finding]:
         try:
@@ -311,36 +322,6 @@ class Gate:
                 where,
                 "the call is stopped" if closed else "the call goes on, unchecked by it",
             )
-
-
-class _Visitor:
-    """Shows each text to the guardrails, and in the end all texts to those that want them."""
-
-    def __init__(
-        self,
-        gate: Gate,
-        guards: tuple[Any, ...],
-        field: str,
-        judgement: Judgement,
-        is_streamed: bool,
-    ) -> None:
-        self._gate = gate
-        self._guards = guards
-        self._whole = [guard for guard in guards if hasattr(guard, "check_all")]
-        self._arguments = (field, judgement, is_streamed)
-        self._texts: list[str] = []
-
-    def __call__(self, text: str) -> str:
-        if not text:
-            return text
-        if self._whole:
-            self._texts.append(text)
-        return self._gate.look_at(self._guards, text, *self._arguments)
-
-    def end(self) -> None:
-        """All texts have been shown."""
-        for guard in self._whole:
-            self._gate.look_at_all(guard, self._texts, *self._arguments)
 
 
 def _blocks(guard: Any) -> bool:

@@ -31,7 +31,7 @@ class GuardedCall(Call):
         gate: The guardrails.
     """
 
-    __slots__ = ("_judgement", "_raises", "_result", "gate", "holds")
+    __slots__ = ("_at_end", "_judgement", "_raises", "_result", "gate", "holds")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class GuardedCall(Call):
         self._judgement = Judgement()
         self._raises: Optional[GuardrailError] = None
         self._result: Any = None
+        self._at_end = False
 
     # -- what is asked -----------------------------------------------------------------------------
 
@@ -121,6 +122,8 @@ class GuardedCall(Call):
 
     def finish(self, accumulator: Accumulator) -> None:
         """End a stream that came to its end, or that must not go on."""
+        # What was found in the window has ended it before its end.
+        self._at_end = self._judgement.blocked is None
         super().finish(accumulator)
         self._raise()
 
@@ -173,7 +176,10 @@ class GuardedCall(Call):
         judgement = self._judgement
         if response.output:
             response.output = self.gate.look_at_answer(
-                response.output, judgement, is_streamed=self.request.stream and not self.holds
+                response.output,
+                judgement,
+                is_streamed=self.request.stream and not self.holds,
+                is_whole=response.complete or self._at_end,
             )
             return
         text = _text_of(self._result)

@@ -159,8 +159,11 @@ class HeldAsyncStream(AsyncStreamProxy):
                     hold.add(chunk)
                     if hold.found:
                         conclude(call, self._self_accumulator, hold)
-                        await _aclose(self.__wrapped__)
+                        await self._self_stop()
         return hold.ready.popleft()
+
+    async def _self_stop(self) -> None:
+        await _aclose(self.__wrapped__)
 
 
 class HeldAsyncIterable(AsyncIterableProxy, HeldAsyncStream):
@@ -176,6 +179,9 @@ class _HeldAsyncIterator(AsyncIterator, HeldAsyncStream):
     def __init__(self, wrapped: Any, stream: Any) -> None:
         AsyncIterator.__init__(self, wrapped, stream)
         self._self_hold = stream._self_hold
+
+    async def _self_stop(self) -> None:
+        await _aclose(self._self_stream.__wrapped__)
 
 
 KINDS: dict[type[Any], type[Any]] = {
