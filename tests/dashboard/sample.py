@@ -212,7 +212,7 @@ def _orphans(trace: _Trace) -> None:
 
 def _hostile(trace: _Trace) -> None:
     trace.tenant = HOSTILE
-    trace.common = {key: HOSTILE for key in ("session_id", "user_id", "feature", "endpoint")}
+    trace.common = dict.fromkeys(("session_id", "user_id", "feature", "endpoint"), HOSTILE)
     trace.chat(
         0.1,
         HOSTILE,

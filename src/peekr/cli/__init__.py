@@ -15,8 +15,9 @@ from peekr._version import __version__
 __all__ = ["COMMANDS", "help_text", "main", "version_text"]
 
 COMMANDS = {
-    "cost": ("peekr.cli.cost", "Sum up what model calls cost, by model, tenant, user, day, …."),
     "completion": ("peekr.cli.completion", "Print the script for a shell's completion."),
+    "cost": ("peekr.cli.cost", "Sum up what model calls cost, by model, tenant, user, day, …."),
+    "dashboard": ("peekr.cli.dashboard", "Write a trace file as one HTML page with everything in it."),
     "diff": ("peekr.cli.diff", "Compare two traces: the first message that differs, tokens, cost."),
     "doctor": ("peekr.cli.doctor", "Say what is watched, by whom, and what is wrong."),
     "eval": ("peekr.cli.eval", "Score stored traces with a rubric or evaluators."),

@@ -1,0 +1,104 @@
+// What broke, since when, and where the time and the money go.
+
+const GLYPHS = {llm: '\u25cf', embedding: '\u25c9', tool: '\u25a0', agent: '\u25c6', http: '\u25b2', app: '\u25cb', guard: '\u25c7', eval: '\u25a1'};
+const STATES = [['\u2713', 'ok'], ['\u21bb', 'recovered'], ['\u2715', 'failed']];
+let groupBy = 'model';
+
+function overview() {
+  if (!core.spans) return nothing();
+  const {kpi, series, approximate} = present();
+  if (!kpi.calls && isFiltered()) return noMatch('No calls match these filters');
+  const mark = approximate ? '\u2248 ' : '';
+  return [
+    h('h2', {class: 'hidden'}, 'Overview'),
+    approximate ? h('p', {class: 'note'}, `\u2248 figures of a sample, ${core.sampled} calls and every failed one`) : null,
+    tiles(kpi, series, mark),
+    attention(kpi),
+    h('div', {class: 'charts'},
+      chart({title: 'Calls', kind: 'bars', format: count, series: [{name: 'calls', values: series.calls, tone: 1}]}),
+      chart({title: 'Latency of calls', kind: 'lines', log: true, format: took, series: [{name: 'p50', values: series.p50, tone: 1}, {name: 'p95', values: series.p95, tone: 2}]}),
+      chart({title: 'Failed calls', kind: 'bars', format: count, series: [{name: 'failed', values: series.failed, tone: 'error'}]}),
+      chart({title: 'Tokens', kind: 'stack', format: count, series: [{name: 'input', values: series.tokens_in, tone: 1}, {name: 'cached input', values: series.tokens_cached, inside: true}, {name: 'output', values: series.tokens_out, tone: 2}]})),
+    work(),
+    errors(),
+    byDimension(),
+  ];
+}
+
+function tiles(kpi, series, mark) {
+  const tile = (label, value, detail, values, title) => h('div', {class: 'tile', title}, h('p', {class: 'label'}, label), h('p', {class: 'value'}, value), h('p', {class: 'detail'}, detail || '\u00a0'), values ? sparkline(values) : null);
+  const unpriced = kpi.unpriced ? `${plural(kpi.unpriced, 'unpriced call')} (${kpi.unpriced_models.slice(0, 2).map(([name]) => name || 'no model').join(', ')})` : kpi.priced ? `${money(kpi.cost / kpi.priced)} a priced call` : 'no priced calls';
+  return h('div', {class: 'tiles'},
+    tile('Calls', mark + count(kpi.calls), `in ${plural(core.traces, 'trace')}`, series.calls, exact(kpi.calls)),
+    tile('Failed', kpi.failed ? [h('span', {class: 'bad'}, `\u2715 ${count(kpi.failed)}`), ` ${share(kpi.failed, kpi.calls)}`] : '0', `${exact(kpi.failed)} of ${exact(kpi.calls)} (${share(kpi.failed, kpi.calls)})`, series.failed),
+    tile('Latency p50', took(kpi.p50), `p95 ${took(kpi.p95)}, p99 ${took(kpi.p99)}`, series.p50, `nearest rank of ${exact(kpi.ok_calls)} ok calls`),
+    tile('First token p50', took(kpi.ttft_p50), `${exact(kpi.ttft_n)} of ${exact(kpi.calls)} report it`, series.ttft),
+    tile('Tokens', mark + count(kpi.tokens_in + kpi.tokens_out), `${count(kpi.tokens_in)} in, ${count(kpi.tokens_out)} out`, series.tokens_in.map((v, i) => v + series.tokens_out[i]), `${exact(kpi.tokens_in)} in, ${exact(kpi.tokens_out)} out`),
+    tile('Cost', mark + money(kpi.cost), unpriced, series.cost, kpi.cost === null ? '' : `$${kpi.cost}`));
+}
+
+function attention(kpi) {
+  if (isFiltered()) return null;
+  const signs = {error: '\u2715', warn: '\u25b2', info: '\u2139'};
+  if (!core.attention.length) return panel('Needs attention', h('p', {}, `Nothing stands out in ${plural(kpi.calls, 'call')}.`));
+  return panel('Needs attention', h('ul', {class: 'attention'}, core.attention.map((one) => h('li', {class: one.level}, h('span', {'aria-hidden': 'true', class: 'sign'}, signs[one.level]), link(one.link, said(one.text))))));
+}
+
+function work() {
+  if (isFiltered()) return null;
+  const columns = [
+    {key: 'name', title: 'Work', value: (row) => row.name, shown: (row) => [h('span', {class: `kind kind-${row.kind}`, 'aria-hidden': 'true'}, GLYPHS[row.kind]), ' ', said(row.name), h('span', {class: 'muted'}, ` ${row.kind}`)], wide: true},
+    {key: 'n', title: 'n', number: true, value: (row) => row.n, shown: (row) => count(row.n)},
+    {key: 'errors', title: 'errors', number: true, value: (row) => row.errors, shown: (row) => (row.errors ? h('span', {class: 'bad'}, `\u2715 ${count(row.errors)}`) : '0')},
+    {key: 'p50', title: 'p50', number: true, value: (row) => row.p50, shown: (row) => took(row.p50)},
+    {key: 'p95', title: 'p95', number: true, value: (row) => row.p95, shown: (row) => took(row.p95)},
+    {key: 'self', title: 'self time', number: true, bar: true, value: (row) => row.self_ms, shown: (row) => took(row.self_ms)},
+  ];
+  return panel('Where time goes', table(columns, core.work.slice(0, 12), {caption: 'Time by kind and name of work'}));
+}
+
+function errors() {
+  if (!core.errors.length || isFiltered()) return null;
+  const columns = [
+    {key: 'key', title: 'Error', wide: true, value: (row) => row.key, shown: (row) => (row.traces.length ? link(to('trace', {}, row.traces[0]), said(row.key)) : said(row.key))},
+    {key: 'where', title: 'where', value: (row) => row.model || row.name, shown: (row) => said(row.model || row.name)},
+    {key: 'n', title: 'n', number: true, value: (row) => row.n, shown: (row) => count(row.n)},
+    {key: 'first', title: 'first', number: true, value: (row) => row.first, shown: (row) => moment(row.first)},
+    {key: 'last', title: 'last', number: true, value: (row) => row.last, shown: (row) => moment(row.last)},
+  ];
+  return panel('Errors', table(columns, core.errors.slice(0, 20), {caption: 'Failures that read alike, ids and numbers masked'}));
+}
+
+function byDimension() {
+  if (!facts) return null;
+  const dimensions = ['model', 'tenant', 'feature', 'endpoint', 'variant', 'user'].filter((name) => core.dims[name].length > 1);
+  if (!dimensions.length) return null;
+  if (!dimensions.includes(groupBy)) groupBy = dimensions[0];
+  const rows = grouped(groupBy);
+  const columns = [
+    {key: 'name', title: groupBy, wide: true, value: (row) => row.name, shown: (row) => link(to(at.view, {[groupBy]: row.name || '(none)'}), said(row.name || '(none)'))},
+    {key: 'calls', title: 'calls', number: true, bar: true, value: (row) => row.calls, shown: (row) => count(row.calls)},
+    {key: 'failed', title: 'failed', number: true, value: (row) => row.failed, shown: (row) => (row.failed ? h('span', {class: 'bad'}, `\u2715 ${share(row.failed, row.calls)}`) : '0%')},
+    {key: 'p50', title: 'p50', number: true, value: (row) => row.p50, shown: (row) => took(row.p50)},
+    {key: 'p95', title: 'p95', number: true, value: (row) => row.p95, shown: (row) => took(row.p95)},
+    {key: 'tokens', title: 'tokens', number: true, value: (row) => row.tokens, shown: (row) => count(row.tokens)},
+    {key: 'cost', title: 'cost', number: true, value: (row) => row.cost, shown: (row) => [money(row.cost), row.unpriced ? h('span', {class: 'muted'}, ` +${count(row.unpriced)} unpriced`) : null]},
+  ];
+  const choose = picker('By', dimensions.map((name) => [name, name]), groupBy, (value) => {
+    groupBy = value;
+    draw();
+  });
+  return h('section', {class: 'panel'}, h('div', {class: 'head'}, h('h3', {}, `By ${groupBy}`), choose), table(columns, rows.slice(0, 40), {sort: sortOption('-calls'), onsort: sortBy, caption: `Calls by ${groupBy}`}));
+}
+
+function nothing() {
+  return empty('There are no records in this file yet. Two lines make some:', code('import peekr\npeekr.instrument(storage="sqlite")'));
+}
+
+function noMatch(text) {
+  return empty(text, button('Clear filters', clearFilters));
+}
+
+function clearFilters() {
+  location.hash = address(at.view, {}, at.id, at.span);
+}

@@ -1,0 +1,84 @@
+// Tables that sort, with bars in their cells.
+
+/**
+ * columns: [{key, title, value(row), shown(row), number, bar, wide}]; rows: objects.
+ * sort: {key, down}; onsort(key).
+ */
+function table(columns, rows, options) {
+  const {sort, onsort, onrow, caption, rowClass} = options || {};
+  const ordered = sort ? sortRows(columns, rows, sort) : rows;
+  const most = {};
+  for (const column of columns) if (column.bar) most[column.key] = Math.max(...rows.map((row) => column.value(row) || 0), 0);
+  const head = columns.map((column) => {
+    const state = sort && sort.key === column.key ? (sort.down ? 'descending' : 'ascending') : null;
+    return h('th', {scope: 'col', class: column.number ? 'number' : '', 'aria-sort': onsort ? state || 'none' : null},
+      onsort ? button(column.title, () => onsort(column.key), {class: 'sort'}) : column.title,
+      state ? h('span', {'aria-hidden': 'true'}, sort.down ? ' \u2193' : ' \u2191') : null);
+  });
+  const body = ordered.map((row) => {
+    const cells = columns.map((column, place) => {
+      const shown = column.shown ? column.shown(row) : column.value(row);
+      const properties = {class: [column.number ? 'number' : '', column.wide ? 'wide' : '', column.bar ? 'barred' : ''].join(' ').trim() || null};
+      const cell = h(place === 0 ? 'th' : 'td', place === 0 ? {...properties, scope: 'row'} : properties, shown);
+      if (column.bar && most[column.key] > 0) {
+        const part = (column.value(row) || 0) / most[column.key];
+        cell.prepend(h('span', {class: 'bar', 'aria-hidden': 'true', style: {width: `${(100 * part).toFixed(1)}%`}}));
+      }
+      return cell;
+    });
+    const made = h('tr', {class: rowClass ? rowClass(row) : null}, cells);
+    if (onrow) {
+      made.classList.add('opens');
+      made.addEventListener('click', (event) => {
+        if (!event.target.closest('a, button')) onrow(row);
+      });
+    }
+    return made;
+  });
+  return h('div', {class: 'scroll'}, h('table', {}, caption ? h('caption', {class: 'hidden'}, caption) : null,
+    h('thead', {}, h('tr', {}, head)), h('tbody', {}, body)));
+}
+
+function sortRows(columns, rows, sort) {
+  const column = columns.find((one) => one.key === sort.key) || columns[0];
+  const sign = sort.down ? -1 : 1;
+  return [...rows].sort((a, b) => {
+    const left = column.value(a);
+    const right = column.value(b);
+    // What is absent stands last, whichever way.
+    if (absent(left) || absent(right)) return absent(left) - absent(right);
+    return sign * (typeof left === 'string' ? left.localeCompare(right) : left - right);
+  });
+}
+
+function sortOption(fallback) {
+  const text = at.options.sort || fallback;
+  return {key: text.replace(/^-/, ''), down: text.startsWith('-')};
+}
+
+function sortBy(key) {
+  const now = sortOption('');
+  const down = now.key === key ? !now.down : true;
+  change({sort: `${down ? '-' : ''}${key}`}, true);
+}
+
+function empty(text, ...more) {
+  return h('div', {class: 'empty'}, h('p', {}, text), ...more);
+}
+
+function code(text) {
+  return h('pre', {class: 'code', tabindex: '0'}, text);
+}
+
+function panel(title, ...children) {
+  return h('section', {class: 'panel'}, title ? h('h3', {}, title) : null, ...children);
+}
+
+function field(label, control) {
+  return h('label', {class: 'field'}, h('span', {}, label), control);
+}
+
+function picker(label, values, chosen, onchange) {
+  return field(label, h('select', {onchange: (event) => onchange(event.target.value)},
+    values.map(([value, text]) => h('option', {value, selected: value === chosen}, text))));
+}
