@@ -159,13 +159,15 @@ class _Starter:
         if name is not span.name:
             span.update_name(name)
         given: Mapping[str, Any] = span.attributes or {}
-        held = given
+        changed = redactor.attributes(given)
         limit: Optional[int] = getattr(
             getattr(span, "_limits", None), "max_span_attribute_length", None
         )
         if limit is not None:
-            held = {key: _without_cut_end(value, limit) for key, value in held.items()}
-        changed = redactor.attributes(held)
+            changed = {
+                key: _without_cut_end(value, given.get(key), limit)
+                for key, value in changed.items()
+            }
         if changed is not given:
             span.set_attributes(
                 {key: changed[key] for key in changed if changed[key] is not given.get(key)}
@@ -218,18 +220,17 @@ class _RedactingSpan(Span):
 _UNKNOWN_CHARS = 64
 
 
-def _without_cut_end(value: Any, limit: int) -> Any:
+def _without_cut_end(redacted: Any, given: Any, limit: int) -> Any:
     """A value that a span starts with, without the end at which the SDK's limit has cut it.
 
     The SDK cuts these before anybody sees the span, perhaps in the midst of a secret.
     """
-    if isinstance(value, str):
-        if len(value) < limit:
-            return value
-        return f"{value[: max(0, limit - _UNKNOWN_CHARS)]}…[cut]"[:limit]
-    if isinstance(value, tuple):
-        return tuple(_without_cut_end(item, limit) for item in cast("tuple[Any, ...]", value))
-    return value
+    if isinstance(given, str) and isinstance(redacted, str) and len(given) >= limit:
+        return f"{redacted[: max(0, len(redacted) - _UNKNOWN_CHARS)]}…[cut]"[:limit]
+    if isinstance(given, tuple) and isinstance(redacted, tuple):
+        pairs = zip(cast("tuple[Any, ...]", redacted), cast("tuple[Any, ...]", given))
+        return tuple(_without_cut_end(new, old, limit) for new, old in pairs)
+    return redacted
 
 
 def _contained(redact: Callable[[Any], Any], value: Any) -> Any:
