@@ -260,6 +260,21 @@ def test_an_unusable_file_is_one_line(tmp_path: Path, content: Optional[str]) ->
     assert len(done.output.splitlines()) == 1
 
 
+def test_a_file_of_another_format_is_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "otlp.jsonl"
+    span = {"traceId": "0" * 31 + "1", "spanId": "0" * 15 + "1", "name": "chat"}
+    span["attributes"] = [  # type: ignore[assignment]
+        {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}}
+    ]
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    path.write_text(json.dumps(document) + "\n")
+    done = invoke(str(path), "--evaluator", "NoError")
+    assert done.exit_code == 1
+    assert "is no file of Peekr's own" in done.output
+    assert json.loads(path.read_text()) == document
+    assert "NoError" in invoke(str(path), "--evaluator", "NoError", "--dry-run").output
+
+
 def test_what_is_chosen(file: Path) -> None:
     invoke(str(file), "--evaluator", "NotEmpty", "--trace", f"{2:032x}")
     assert [bool(found) for found in scores(file)] == [False, False, True, False, False]

@@ -345,6 +345,34 @@ def test_evaluators_see_what_redaction_left(telemetry: Telemetry) -> None:
     assert "a@example.com" not in seen[0]
 
 
+@pytest.mark.parametrize("async_eval", [True, False])
+def test_redaction_then_evaluation_then_alerts_then_storage(
+    telemetry: Telemetry, async_eval: bool
+) -> None:
+    from peekr.guard import PIIRedact
+
+    seen: List[str] = []
+
+    def evaluating(span: Any) -> float:
+        seen.append(f"evaluated {span.attributes['input'][0]['content']}")
+        assert telemetry.path.read_text() == ""
+        return 0.5
+
+    def alerting(trace: Any) -> None:
+        seen.append(f"alerts {[record.attributes.get('eval_scores') for record in trace]}")
+
+    # Whatever their order in the call.
+    telemetry.instrument(
+        alerts=[alerting], evaluators=[evaluating], guardrails=[PIIRedact()], async_eval=async_eval
+    )
+    text = [{"role": "user", "parts": [{"type": "text", "content": "I am a@example.com"}]}]
+    with telemetry.tracer.start_as_current_span("root"):
+        end_chat(telemetry, **{"gen_ai.input.messages": json.dumps(text)})
+    names = [record["name"] for record in telemetry.records]
+    assert names == ["chat", "root"]
+    assert seen == ["evaluated I am [EMAIL]", "alerts [{'evaluating': 0.5}, None]"]
+
+
 # -- judges' own calls -----------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from peekr.eval.judge import Judge
 from peekr.eval.rubric import Rubric
 from peekr.plaintext import clean
 from peekr.rescoring import Rescoring, load_evaluator
+from peekr.store.amend import require_amendable
 from peekr.store.query import Query
 
 __all__ = ["eval"]
@@ -101,6 +102,8 @@ def eval(  # the command's name; nothing here evaluates Python
     judging = Judge(
         judge, model, base_url=base_url, max_cost_usd=max_cost, max_concurrency=concurrency
     )
+    if not dry_run:
+        require_amendable(file)  # before anybody is paid for it
     made = _evaluators(rubrics, evaluators, judging)
     work = Rescoring(
         file,

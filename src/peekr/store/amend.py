@@ -7,9 +7,15 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Callable
 
+from peekr.errors import PeekrError
+from peekr.plaintext import clean
+from peekr.store.jsonl.amend import amend_jsonl
+from peekr.store.jsonl.read import JsonlReader
 from peekr.store.query import open_reader
+from peekr.store.sqlite.amend import amend_sqlite
+from peekr.store.sqlite.read import SqliteReader
 
-__all__ = ["Amendments", "SpanKey", "amend"]
+__all__ = ["Amendments", "SpanKey", "amend", "require_amendable"]
 
 SpanKey = tuple[str, str]
 """A trace's id and a span's."""
@@ -35,13 +41,22 @@ def amend(path: str, amendments: Amendments) -> int:
     """
     if not amendments:
         return 0
-    with closing(open_reader(path)) as reader:
-        is_database = reader.problems.unit == "row"
+    kind = require_amendable(path)
     path = os.path.realpath(path)
-    if is_database:
-        from peekr.store.sqlite.amend import amend_sqlite
-
+    if kind is SqliteReader:
         return amend_sqlite(path, amendments)
-    from peekr.store.jsonl.amend import amend_jsonl
-
     return amend_jsonl(path, amendments)
+
+
+def require_amendable(path: str) -> type[Any]:
+    """See that records of a file can be changed; returns which reader the file has.
+
+    Raises:
+        UnreadableFileError: the file cannot be read.
+        PeekrError: it is of a kind that is only read, OTLP say.
+    """
+    with closing(open_reader(path)) as reader:
+        kind = type(reader)
+    if kind not in (SqliteReader, JsonlReader):
+        raise PeekrError(f"{clean(path)}: is no file of Peekr's own, its records are only read")
+    return kind
