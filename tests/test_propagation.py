@@ -36,10 +36,10 @@ def client(simulated: Any, seen: List[Dict[str, str]]) -> Iterator[Any]:
     def on_request(request: Any) -> None:
         tracer = otel_trace.get_tracer("http")
         with tracer.start_as_current_span("POST"):
-            carrier: Dict[str, str] = {}
-            propagate.inject(carrier)
-            seen.append(carrier)
-            request.headers.update(carrier)
+            headers = {"accept": request.headers["accept"]}
+            propagate.inject(headers)
+            request.headers.update(headers)
+            seen.append({name: headers[name] for name in headers if name != "accept"})
 
     http = openai.DefaultHttpxClient(event_hooks={"request": [on_request]})
     with openai.OpenAI(base_url=simulated.openai_url, api_key="k", http_client=http) as made:
@@ -173,3 +173,24 @@ def test_incoming_context_is_extracted_as_before(telemetry: Telemetry, client: A
     expected = TraceContextTextMapPropagator().extract({"traceparent": INCOMING})
     found = otel_trace.get_current_span(context).get_span_context()
     assert found == otel_trace.get_current_span(expected).get_span_context()
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_another_instrumentation_of_the_sdk_can_carry_the_context_on(
+    telemetry: Telemetry, simulated: Any, is_own: bool
+) -> None:
+    openai = pytest.importorskip("openai")
+    carried: Dict[str, str] = {}
+
+    def on_request(request: Any) -> None:
+        if is_own:
+            propagate.inject(carried)
+            return
+        tracer = telemetry.provider.get_tracer("theirs")
+        with tracer.start_as_current_span("theirs", attributes={"gen_ai.operation.name": "chat"}):
+            propagate.inject(carried)
+
+    http = openai.DefaultHttpxClient(event_hooks={"request": [on_request]})
+    with openai.OpenAI(base_url=simulated.openai_url, api_key="k", http_client=http) as client:
+        client.embeddings.create(model="text-embedding-3-small", input="hi")
+    assert set(carried) == {"traceparent"}

@@ -35,6 +35,7 @@ else:
 
 __all__ = ["outside_of_call", "release", "withhold"]
 
+_OWN = "peekr"
 _LLM_ATTRIBUTES = (otel.GEN_AI_OPERATION_NAME, otel.GEN_AI_REQUEST_MODEL, "openinference.span.kind")
 
 
@@ -45,7 +46,7 @@ class _Withholding(_ObjectProxy):
         self, carrier: Any, context: Optional[Context] = None, setter: Any = default_setter
     ) -> None:
         current = otel_context.get_current() if context is None else context
-        if current.get(ACTIVE_KEY) is None or _is_at_call(current):
+        if current.get(ACTIVE_KEY) is None or _is_carried_on(carrier, current):
             self.__wrapped__.inject(carrier, context, setter)
 
 
@@ -74,8 +75,12 @@ def outside_of_call() -> Context:
     return otel_context.set_value(ACTIVE_KEY, None)
 
 
-def _is_at_call(context: Context) -> bool:
-    """Whether the current span is that of a model call, Peekr's or another library's."""
+def _is_carried_on(carrier: Any, context: Context) -> bool:
+    """Whether another library takes the context at a model call, to carry it on in the process."""
     span: Any = otel_trace.get_current_span(context)
     attributes = getattr(span, "attributes", None)
-    return bool(attributes) and any(name in attributes for name in _LLM_ATTRIBUTES)
+    if not attributes or not any(name in attributes for name in _LLM_ATTRIBUTES):
+        return False  # an HTTP request below the call
+    scope = getattr(getattr(span, "instrumentation_scope", None), "name", _OWN)
+    # At Peekr's own span it may be a request's headers, by an instrumentation that makes no spans.
+    return not scope.startswith(_OWN) or (type(carrier) is dict and not carrier)
