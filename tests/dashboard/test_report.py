@@ -1,0 +1,128 @@
+"""The page as a file: whole, bounded, inert, and what the command says of it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from peekr.cli.group import group
+from peekr.dashboard import report
+from tests.support.trace_files import NOW, span, write_jsonl
+
+from .pages import Page, page_of
+from .sample import HOSTILE, sample_records
+
+
+def run(*arguments: Any) -> Result:
+    return CliRunner().invoke(group, [str(argument) for argument in arguments])
+
+
+def test_policy_allows_the_pages_own_style_and_script_and_nothing_else(tmp_path: Path) -> None:
+    html = page_of(tmp_path, list(sample_records(40))).html
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
+    assert policy.startswith("default-src 'none';")
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    for text, name in ((script, "script-src"), (style, "style-src")):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{name} 'sha256-{digest}'" in policy
+    assert "require-trusted-types-for 'script'" in policy
+    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", html)
+
+
+def test_nothing_that_was_recorded_is_markup(tmp_path: Path) -> None:
+    html = page_of(tmp_path, list(sample_records(40))).html
+    assert HOSTILE not in html
+    assert "<img" not in html
+    assert html.count("</script>") == html.count("<script")
+
+
+def test_page_is_bounded_and_says_what_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MAX_BYTES", 300_000)
+    page = page_of(tmp_path, list(sample_records(600)))
+    assert len(page.html.encode()) < 330_000
+    assert 0 < page.core["embedded"]["traces"] < 600
+    assert page.core["embedded"]["why"][0][0] == "of failures"
+
+
+def test_same_file_gives_the_same_page_but_for_its_date(tmp_path: Path) -> None:
+    records = list(sample_records(30))
+    one, other = page_of(tmp_path, records), page_of(tmp_path, records)
+    made = re.compile(r'"made":[0-9.]+')
+    assert made.sub("", one.html) == made.sub("", other.html)
+
+
+def test_trace_of_many_spans_is_cut_to_the_telling_ones(tmp_path: Path) -> None:
+    spans = [span(1, n, 1, "step", NOW + n, 5.0) for n in range(2, 1001)]
+    spans[700]["status"] = "error"
+    page = page_of(tmp_path, [*spans, span(1, 1, None, "run", NOW, 1e6)])
+    detail = page.trace("0" * 31 + "1")
+    assert len(detail["spans"]) == 200
+    assert detail["omitted"] == 800
+    assert any(row["err"] for row in detail["spans"])
+
+
+def test_long_texts_are_cut_and_say_how_long_they_were(tmp_path: Path) -> None:
+    text = "a" * 81_233
+    page = page_of(tmp_path, [span(1, 1, None, "x.y", NOW, 5.0, input=text, output="b")])
+    (row,) = page.trace("0" * 31 + "1")["spans"]
+    assert [len(part) if isinstance(part, str) else part for part in row["input"]["cut"]] == [
+        4000,
+        1000,
+        81_233,
+    ]
+    assert row["output"] == "b"
+
+
+def test_second_try_with_the_same_input_is_an_attempt(tmp_path: Path) -> None:
+    page = page_of(tmp_path, list(sample_records(4)))
+    rows = page.trace(f"{3:032x}")["spans"]
+    assert [row["attempt"] for row in rows] == [0, 0, 2]
+    assert rows[0]["crit"] == 1
+
+
+def test_command_writes_the_page_and_says_what_is_in_it(tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "t.jsonl", sample_records(30))
+    with source.open("a", encoding="utf-8") as stream:
+        stream.write("torn {\n")
+    output = tmp_path / "r.html"
+    done = run("dashboard", source, "-o", output)
+    assert done.exit_code == 0, done.output
+    assert f"{source}: 1 line could not be read" in done.output
+    assert "30 traces" in done.output
+    assert Page(output).core["problems"].startswith("1 line could not be read")
+
+
+@pytest.mark.parametrize("content", ["", "nonsense\n"])
+def test_file_that_cannot_be_read_is_one_line_and_no_page(tmp_path: Path, content: str) -> None:
+    source = tmp_path / "t.jsonl"
+    source.write_text(content, "utf-8")
+    done = run("dashboard", source, "-o", tmp_path / "r.html")
+    assert done.exit_code == 1
+    assert done.output.count("\n") == 1
+    assert os.listdir(tmp_path) == ["t.jsonl"]
+
+
+def test_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "t.jsonl", sample_records(3))
+    done = run("dashboard", source, "-o", tmp_path / "missing" / "r.html")
+    assert (done.exit_code, done.output.count("\n")) == (1, 1)
+
+
+def test_odd_records_break_no_page(tmp_path: Path) -> None:
+    odd = span(1, 1, None, "x", NOW, 5.0, input={"a": [None, True, {"b": []}]}, tokens_input="12")
+    odd["end_time"] = odd["duration_ms"] = None
+    cycle = span(2, 1, 2, "a", NOW, -5.0, model=7, eval_scores={"x": "high", "y": 2})
+    other = span(2, 2, 1, "b", NOW, 5.0, finish_reasons="stop", guardrail_warnings="odd")
+    page = page_of(tmp_path, [odd, cycle, other])
+    assert page.core["spans"] == 3
+    assert page.trace(f"{2:032x}")["spans"]
