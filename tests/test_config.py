@@ -33,7 +33,7 @@ class _Guardrail:
 
 
 class _Budget:
-    def reset(self) -> None: ...
+    def admit(self) -> None: ...
 
 
 class _Exporter:
@@ -321,6 +321,7 @@ def _quoted_variables(source: str) -> Sequence[str]:
         and node.value.startswith("PEEKR_")
         and node.value.replace("_", "").isalpha()
         and node.value.isupper()
+        and not node.value.endswith("_")  # the beginning of all of them
     ]
 
 

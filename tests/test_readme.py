@@ -33,7 +33,7 @@ def blocks(language: str) -> List[Tuple[int, str]]:
 
 def console_lines() -> List[str]:
     return [
-        line[2:].partition("#")[0].partition("|")[0].strip()
+        re.split("[#|>]", line[2:])[0].strip()
         for _, block in blocks("console")
         for line in block.splitlines()
         if line.startswith("$ ")
