@@ -293,3 +293,16 @@ def test_the_launchers_meter_provider_is_used(
         for metric in scope["metrics"]
     }
     assert names == {TOKENS, DURATION}
+
+
+def test_streams_that_a_guardrail_holds_back_are_measured_as_they_arrive(
+    reader: InMemoryMetricReader, bare_telemetry: Telemetry, client: Any
+) -> None:
+    from peekr.guard import Blocklist
+
+    metrics.set_meter_provider(MeterProvider([reader]))
+    bare_telemetry.instrument(guardrails=[Blocklist(terms=["zebra"], fields=("output",))])
+    chunks = list(_ask(client, stream=True))
+    points = _points(reader)
+    assert points[DURATION][0].count == points[TIME_TO_FIRST_CHUNK][0].count == 1
+    assert points[TIME_PER_OUTPUT_CHUNK][0].count == len(chunks) - 1
