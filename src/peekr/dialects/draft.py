@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable, Optional, cast
 
-from peekr.encoding import loads
+from peekr.encoding import dumps, loads
 
 __all__ = ["Draft", "entries", "mapping", "number", "parsed", "text"]
 
@@ -53,6 +53,12 @@ class Draft:
         """Set an attribute, unless it is there, or the value is None."""
         if value is not None:
             self.attributes.setdefault(key, value)
+
+    def put_value(self, key: str, value: Any) -> None:
+        """Set an attribute that holds JSON text, unless it is there, or the value is None."""
+        if isinstance(value, str):
+            value = dumps(value).decode("utf-8")
+        self.put(key, value)
 
     def move(
         self,

@@ -63,7 +63,7 @@ def translate(draft: Draft) -> None:
             continue
         value = draft.take_parsed(_OBSERVATION + side)
         if operation not in ("chat", "embeddings"):
-            draft.put(own_key, arguments(value))
+            draft.put_value(own_key, arguments(value))
             continue
         given = mapping(value)
         tools = entries(given.get("tools"))
@@ -72,7 +72,7 @@ def translate(draft: Draft) -> None:
         if isinstance(value, str) or _is_messages(value):
             draft.put(messages, conversation(value, role))
         else:
-            draft.put(own_key, value)
+            draft.put_value(own_key, value)
 
 
 def _is_messages(value: Any) -> bool:

@@ -178,4 +178,4 @@ def _input_and_output(draft: Draft, operation: Optional[str]) -> None:
         else:
             if operation == "execute_tool" and side == "input":
                 draft.take(otel.GEN_AI_TOOL_CALL_ARGUMENTS)
-            draft.put(own_key, value if value is not None else text(raw))
+            draft.put_value(own_key, value if value is not None else text(raw))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from peekr.dialects.draft import Draft, entries, mapping, number, parsed
+from peekr.dialects.draft import Draft, entries, mapping, number
 from peekr.dialects.flat import take_nested
 from peekr.dialects.wire import message_of, tool_definition
+from peekr.encoding import loads
 from peekr.semconv import otel, own
 
 __all__ = ["MARKERS", "arguments", "translate"]
@@ -108,9 +109,12 @@ def _entity(draft: Draft) -> None:
         if old in draft.attributes:
             value = draft.take(old)
             if isinstance(value, str):
-                # Also a text is written as JSON here.
-                value = arguments(parsed(value))
-            draft.put(new, value)
+                try:
+                    # Also a text is written as JSON here.
+                    value = arguments(loads(value))
+                except ValueError:
+                    pass  # cut off
+            draft.put_value(new, value)
 
 
 def arguments(value: Any) -> Any:

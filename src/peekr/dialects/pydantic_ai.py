@@ -69,7 +69,7 @@ def _agent(draft: Draft) -> None:
         draft.take("final_result")
     elif result is not None and not answered:
         draft.take("final_result")
-        draft.put(own.PEEKR_OUTPUT, result)
+        draft.put_value(own.PEEKR_OUTPUT, result)
 
 
 def _split(messages: list[Message]) -> tuple[list[Message], list[Message]]:

@@ -168,7 +168,7 @@ def _embedding_input(draft: Draft, key: Any) -> list[str]:
             if isinstance(read, str):
                 texts.append(read)
     if texts and key is not None:
-        draft.put(key, texts if len(texts) > 1 else texts[0])
+        draft.put_value(key, texts if len(texts) > 1 else texts[0])
     # The vectors themselves are never kept.
     vectors = entries(draft.take("ai.embeddings")) or [draft.take("ai.embedding")]
     if vectors != [None]:
