@@ -164,7 +164,8 @@ function runs(spans, children) {
 }
 
 function axis(total) {
-  const ticks = niceTicks(total, 4).filter((value) => value <= total);
+  // A label needs its room to the right.
+  const ticks = niceTicks(total, matchMedia('(max-width: 700px)').matches ? 1 : 4).filter((value) => value <= total * 0.85);
   return h('div', {class: 'axis', 'aria-hidden': 'true'}, h('span', {class: 'axis-name'}), h('span', {class: 'axis-ticks'}, ticks.map((value) => h('i', {style: {left: `${((100 * value) / total).toFixed(2)}%`}}, took(value)))));
 }
 
