@@ -471,3 +471,16 @@ def test_a_terminal_is_asked(tmp_path: Path, answer: bytes, left: set[int]) -> N
     os.close(leader)
     assert b"Delete 2 records?" in printed
     assert numbers(path) == left
+
+
+def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "otlp.jsonl"
+    line = {"traceId": "1" * 32, "spanId": "2" * 16, "startTimeUnixNano": "1000000000"}
+    path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [line]}]}]}) + "\n")
+    before = path.read_bytes()
+    result = CliRunner().invoke(group, ["prune", str(path), "--yes"])
+    assert result.exit_code == 1
+    assert "is OTLP" in result.output
+    assert path.read_bytes() == before
+    with pytest.raises(PeekrError, match="is OTLP"):
+        prune(str(path), Policy(time.time()))

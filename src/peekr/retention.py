@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from peekr.config import RETENTION_CLASSES
-from peekr.errors import ConfigurationError
+from peekr.errors import ConfigurationError, PeekrError
+from peekr.plaintext import clean
 from peekr.record import SpanRecord
-from peekr.store.query import open_reader
+from peekr.store.query import Reader, open_reader
 
 __all__ = ["DEFAULTS_S", "ClassPlan", "Plan", "Policy", "plan", "prune"]
 
@@ -110,9 +111,11 @@ def plan(path: str, policy: Policy) -> Plan:
 
     Raises:
         UnreadableFileError: the file is missing or nothing in it can be read.
+        PeekrError: it is another program's.
     """
     made = Plan()
     with closing(open_reader(path)) as reader:
+        _require_own(reader)
         for record in reader.records():
             entry = made.classes.setdefault(record.retention_class or "", ClassPlan())
             entry.records += 1
@@ -144,6 +147,7 @@ def prune(path: str, policy: Policy, *, vacuum: bool = False) -> int:
         PeekrError: it cannot be changed; the message is one line.
     """
     with closing(open_reader(path)) as reader:
+        _require_own(reader)
         is_database = reader.problems.unit == "row"
     path = os.path.realpath(path)
     if is_database:
@@ -153,6 +157,16 @@ def prune(path: str, policy: Policy, *, vacuum: bool = False) -> int:
     from peekr.store.jsonl.prune import prune_jsonl
 
     return prune_jsonl(path, policy.is_due)
+
+
+def _require_own(reader: Reader) -> None:
+    from peekr.store.otlp import OtlpReader
+
+    if isinstance(reader, OtlpReader):
+        shown = clean(reader.path)
+        raise PeekrError(
+            f"{shown}: is OTLP, which only its writer changes: `peekr merge` copies it"
+        )
 
 
 def _ended(record: SpanRecord) -> Optional[float]:
