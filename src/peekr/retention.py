@@ -164,9 +164,7 @@ def _require_own(reader: Reader) -> None:
 
     if isinstance(reader, OtlpReader):
         shown = clean(reader.path)
-        raise PeekrError(
-            f"{shown}: is OTLP, which only its writer changes: `peekr merge` copies it"
-        )
+        raise PeekrError(f"{shown}: is OTLP, which Peekr only reads (`peekr merge` copies it)")
 
 
 def _ended(record: SpanRecord) -> Optional[float]:
