@@ -9,7 +9,14 @@ from opentelemetry.context import Context
 
 from peekr.semconv import otel, own
 
-__all__ = ["NO_SCOPE", "Scope", "current_scope", "internal_context", "with_scope"]
+__all__ = [
+    "NO_SCOPE",
+    "Scope",
+    "current_scope",
+    "internal_context",
+    "is_internal",
+    "with_scope",
+]
 
 _KEY = otel_context.create_key("peekr-scope")
 
@@ -64,6 +71,11 @@ def current_scope(context: Optional[Context] = None) -> Scope:
 def with_scope(scope: Scope, context: Optional[Context] = None) -> Context:
     """A context that carries the scope; attach it to make it current."""
     return otel_context.set_value(_KEY, scope, context)
+
+
+def is_internal() -> bool:
+    """Whether what runs here is Peekr's own work, which is neither guarded nor counted."""
+    return bool(current_scope().internal)
 
 
 def internal_context(

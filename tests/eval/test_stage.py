@@ -411,6 +411,34 @@ def test_a_judges_calls_are_internal_traces_and_not_evaluated(
     assert "eval_scores" not in asked["attributes"]
 
 
+@pytest.mark.parametrize("async_eval", [True, False])
+def test_a_judges_calls_are_neither_guarded_nor_counted(
+    telemetry: Telemetry, simulated: Any, async_eval: bool
+) -> None:
+    openai = pytest.importorskip("openai")
+    from peekr.alert import BudgetAlert
+    from peekr.guard import Blocklist
+
+    budget = BudgetAlert(limit_usd=1.0)
+    with JudgeServer(lambda body: {"explanation": "forbidden", "score": 0.5}) as server:
+        judge = Judge("openai", "gpt-4o", base_url=server.openai_url)
+        telemetry.instrument(
+            evaluators=[Rubric("Says nothing that is forbidden.", judge)],
+            guardrails=[Blocklist(terms=["forbidden"])],
+            budget_alert=budget,
+            async_eval=async_eval,
+        )
+        with openai.OpenAI(base_url=simulated.openai_url, api_key="k", max_retries=0) as client:
+            client.chat.completions.create(
+                model="gpt-4o-mini", messages=[{"role": "user", "content": "Hello"}]
+            )
+        records = telemetry.records
+    scored = [r["attributes"] for r in records if "peekr.internal" not in r["attributes"]]
+    assert scored[0]["eval_scores"] == {"Rubric": 0.5}
+    assert budget.spent == pytest.approx(scored[0]["cost_usd"])
+    assert judge.spent_usd > 10 * budget.spent
+
+
 def test_a_call_of_ones_own_evaluator_is_internal_too(telemetry: Telemetry, simulated: Any) -> None:
     openai = pytest.importorskip("openai")
 

@@ -9,6 +9,7 @@ from typing import Any, Callable, cast
 from opentelemetry import context as otel_context
 
 from peekr import faults
+from peekr.context import is_internal
 from peekr.errors import GuardrailError
 from peekr.instrumentation import Response
 from peekr.instrumentation.call import Call
@@ -38,7 +39,7 @@ def drive(
     """Run one synchronous call; returns what the SDK returned, a stream behind its proxy."""
     if _is_off(hook):
         return original(instance, *args, **kwargs)
-    kind = Call if runtime.gate is None else loaded[_GUARDED_CALL]
+    kind = Call if runtime.gate is None or is_internal() else loaded[_GUARDED_CALL]
     call: Call = kind(runtime, hook, instance, args, kwargs)
     token = otel_context.attach(call.context())
     try:
@@ -65,7 +66,7 @@ async def drive_async(
     """Run one call that is awaited; otherwise as `drive`."""
     if _is_off(hook):
         return await original(instance, *args, **kwargs)
-    kind = Call if runtime.gate is None else loaded[_GUARDED_CALL]
+    kind = Call if runtime.gate is None or is_internal() else loaded[_GUARDED_CALL]
     call: Call = kind(runtime, hook, instance, args, kwargs)
     before, inside = otel_context.get_current(), call.context()
     token = otel_context.attach(inside)
