@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import os
 import re
+from array import array
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Union, cast
+from typing import Any, BinaryIO, NamedTuple, Optional, Union, cast
 
 from peekr.encoding import loads
 from peekr.errors import UnreadableFileError
@@ -28,6 +29,8 @@ _EXPORT = re.compile(rb'[\s\[]*\{\s*"resource_?(?:[Ss]pans|[Ll]ogs|[Mm]etrics|[P
 _RECORD = re.compile(rb'\s*\{"(?:name": ?"[^"\\]*", ?")?trace_id"')
 _WHOLE = re.compile(rb"\s*(?:\[\s*\{?\s*|\{\s*)(?:\r?\n|$)")
 _MAX_DOCUMENT_BYTES = 1 << 30
+_USUAL = b'{"resourceSpans":'
+_TRACE_ID = re.compile(rb'"traceId": ?"((?!0{32})[0-9a-f]{32})"')
 
 _Item = Union[SpanRecord, StoredLog, RawSpan]
 
@@ -43,6 +46,11 @@ def is_otlp(head: bytes) -> bool:
         if _RECORD.match(line):
             return False
     return False
+
+
+class _Line(NamedTuple):
+    number: int
+    content: bytes
 
 
 class OtlpReader:
@@ -61,46 +69,65 @@ class OtlpReader:
         except OSError as error:
             reason = (error.strerror or "cannot be opened").lower()
             raise UnreadableFileError(f"{clean(path)}: {reason}") from None
-        self._has_logs = False
+        self._offsets = array("Q")
+        self._start()
 
     def select(self, query: Query) -> Selection:
-        """The chosen traces, in the order of their last spans."""
+        """The chosen traces, in the order of their last spans.
+
+        Without conditions on spans, a line is parsed only where one of its spans is chosen.
+        """
         conditions = query.conditions()
         all_met = (1 << len(conditions)) - 1
         met: dict[str, int] = {}
         counts: dict[str, int] = {}
         begins: dict[str, int] = {}
-        for offset, item in self._items():
-            trace_id = item.trace_id
-            if not query.wants(trace_id):
+        self._start()
+        for line in self._lines():
+            skimmed = None if conditions else _skimmed(line.content)
+            if skimmed is not None:
+                self._found += len(skimmed)
+                for trace_id in skimmed:
+                    if query.wants(trace_id):
+                        counts[trace_id] = counts.pop(trace_id, 0) + 1
+                        begins.setdefault(trace_id, line.number)
+                        met[trace_id] = 0
                 continue
-            begins.setdefault(trace_id, offset)
-            if isinstance(item, StoredLog):
-                counts[trace_id] = counts.get(trace_id, 0) + 1
-                continue
-            # Taken out and put in again: the dictionary's order is that of the last activity.
-            counts[trace_id] = counts.pop(trace_id, 0) + 1
-            flags = met.get(trace_id, 0)
-            if flags != all_met:
-                record = _record(item, [])
-                for number, condition in enumerate(conditions):
-                    if condition.holds(record):
-                        flags |= 1 << number
-            met[trace_id] = flags
+            for item in self._items(line):
+                trace_id = item.trace_id
+                if not query.wants(trace_id):
+                    continue
+                begins.setdefault(trace_id, line.number)
+                if isinstance(item, StoredLog):
+                    counts[trace_id] = counts.get(trace_id, 0) + 1
+                    continue
+                # Taken out and put in again: the dictionary's order is that of the last activity.
+                counts[trace_id] = counts.pop(trace_id, 0) + 1
+                flags = met.get(trace_id, 0)
+                if flags != all_met:
+                    record = _record(item, [])
+                    for number, condition in enumerate(conditions):
+                        if condition.holds(record):
+                            flags |= 1 << number
+                met[trace_id] = flags
+        self._require_something()
         chosen = {key: count for key, count in counts.items() if met.get(key, -1) == all_met}
         omitted = 0
         if query.limit is not None and len(chosen) > query.limit:
             omitted = len(chosen) - query.limit
             chosen = dict(list(chosen.items())[omitted:])
-        begin = min((begins[key] for key in chosen), default=0)
+        begin = min((begins[key] for key in chosen), default=1)
         return Selection(self._traces(chosen, begin), omitted)
 
     def records(self) -> Iterator[SpanRecord]:
         """Every record; in the order of the file, unless log records have to be waited for."""
         if not self._mentions_logs():
-            for _, item in self._items():
-                if not isinstance(item, StoredLog):
-                    yield _record(item, [])
+            self._start()
+            for line in self._lines():
+                for item in self._items(line):
+                    if not isinstance(item, StoredLog):
+                        yield _record(item, [])
+            self._require_something()
             return
         for trace in self.select(Query()).traces:
             yield from trace.spans
@@ -129,69 +156,76 @@ class OtlpReader:
     # -- traces -----------------------------------------------------------------------------------
 
     def _traces(self, expected: dict[str, int], begin: int) -> Iterator[Trace]:
-        if not expected:
-            return
+        """The traces with so many spans and log records each, from a line on."""
         waiting: dict[str, list[_Item]] = {}
-        for _, item in self._items(begin, counts=False):
-            trace_id = item.trace_id
-            if trace_id not in expected:
+        found = self._found
+        self._found = 0
+        for line in self._lines(begin) if expected else ():
+            skimmed = _skimmed(line.content)
+            if skimmed is not None and not any(trace_id in expected for trace_id in skimmed):
+                self._found += len(skimmed)
                 continue
-            items = waiting.setdefault(trace_id, [])
-            items.append(item)
-            expected[trace_id] -= 1
-            if expected[trace_id] <= 0:
-                del expected[trace_id], waiting[trace_id]
-                yield _trace(trace_id, items)
+            for item in self._items(line):
+                trace_id = item.trace_id
+                if trace_id not in expected:
+                    continue
+                items = waiting.setdefault(trace_id, [])
+                items.append(item)
+                expected[trace_id] -= 1
+                if expected[trace_id] <= 0:
+                    del expected[trace_id], waiting[trace_id]
+                    yield _trace(trace_id, items)
         for trace_id, items in waiting.items():
             if not all(isinstance(item, StoredLog) for item in items):
-                yield _trace(trace_id, items)  # the file was cut meanwhile
+                yield _trace(trace_id, items)  # a line was damaged, or the file was cut meanwhile
+        if found and expected and begin == 1:
+            self._require_something()
 
     # -- lines ------------------------------------------------------------------------------------
 
-    def _items(self, begin: int = 0, counts: bool = True) -> Iterator[tuple[int, _Item]]:
-        """What the file holds, each with the offset of its line.
+    def _start(self) -> None:
+        self.problems = Problems("line")
+        self._counted: set[int] = set()
+        self._found = self._others = 0
 
-        Args:
-            begin: The offset to begin at.
-            counts: Whether what cannot be read is counted.
-        """
-        problems = Problems("line")
-        if counts:
-            self.problems = problems
-        found = 0
-        others = 0
-        for number, offset, line in self._lines(begin):
-            try:
-                items, is_whole, is_other = _items_on(line)
-            except NotARecordError as error:
-                problems.add(f"line {number}", str(error))
-                continue
-            problems.partly += not is_whole
-            others += is_other
-            found += len(items)
-            for item in items:
-                yield offset, item
-        if counts and not found:
-            self._refuse(others)
+    def _items(self, line: _Line) -> list[_Item]:
+        """What a line holds; what cannot be read is counted, once."""
+        is_new = line.number not in self._counted
+        try:
+            items, is_whole, is_other = _items_on(line.content)
+        except NotARecordError as error:
+            if is_new:
+                self.problems.add(f"line {line.number}", str(error))
+                self._counted.add(line.number)
+            return []
+        if is_new and not is_whole:
+            self.problems.partly += 1
+            self._counted.add(line.number)
+        self._others += is_other
+        self._found += len(items)
+        return items
 
-    def _lines(self, begin: int) -> Iterator[tuple[int, int, bytes]]:
-        """Lines that are not blank: number, offset and content. A document is one line."""
-        offset = begin
-        self._seek(begin)
-        number = 0
+    def _lines(self, begin: int = 1) -> Iterator[_Line]:
+        """Lines that are not blank, from one on that was reached before. A document is one line."""
+        offsets = self._offsets
+        number = begin - 1
+        offset = offsets[number] if number < len(offsets) else 0
+        self._seek(offset)
         while offset < self._size:
             line = self._file.readline(self._size - offset)
             if not line:
                 return
             number += 1
+            if number > len(offsets):
+                offsets.append(offset)
             at, offset = offset, offset + len(line)
             if at == 0:
                 line = line.removeprefix(BOM)
                 if _WHOLE.match(line) and self._size <= _MAX_DOCUMENT_BYTES:
-                    yield number, at, line + self._file.read(self._size - offset)
+                    yield _Line(number, line + self._file.read(self._size - offset))
                     return
             if line and not line.isspace():
-                yield number, at, line
+                yield _Line(number, line)
 
     def _seek(self, position: int) -> None:
         try:
@@ -216,20 +250,35 @@ class OtlpReader:
                 return True
             before = block[-32:]
 
-    def _refuse(self, others: int) -> None:
-        """Say that nothing in the file can be read.
+    def _require_something(self) -> None:
+        """Say that nothing in the file could be read.
 
         Raises:
-            UnreadableFileError: always.
+            UnreadableFileError: so it is.
         """
+        if self._found:
+            return
         shown = clean(self.path)
-        if others and not self.problems.count:
+        if self._others and not self.problems.count:
             raise UnreadableFileError(f"{shown}: holds OTLP, but no spans")
         if not self.problems.count and not self.problems.partly:
             raise UnreadableFileError(f"{shown}: the file holds no records")
         raise UnreadableFileError(
             f"{shown}: not a trace file, no line holds a span; {self.problems.describe()}"
         )
+
+
+def _skimmed(line: bytes) -> Optional[list[str]]:
+    """The trace ids of a line's spans without parsing it; None where only parsing tells them."""
+    if (
+        not line.startswith(_USUAL)
+        or not line.endswith((b"}\n", b"}", b"}\r\n"))
+        or b'"links"' in line
+        or b'"resourceLogs"' in line
+        or b'"trace_id"' in line
+    ):
+        return None
+    return [found.decode() for found in _TRACE_ID.findall(line)] or None
 
 
 def _items_on(line: bytes) -> tuple[list[_Item], bool, bool]:
