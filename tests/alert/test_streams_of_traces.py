@@ -413,3 +413,32 @@ def test_roots_on_many_threads_are_each_seen_once() -> None:
         thread.join()
     assert stage.settle(20)
     assert seen.traces == [["span 2", "span 1"]] * 400
+
+
+def test_a_span_that_ends_inside_the_stage_itself_is_gathered_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As when a collection of garbage ends the span of a stream that was dropped.
+    seen = Seen()
+    stage = AlertStage([seen])
+    inside: List[ReadableSpan] = [_span(1, 4, parent=3)]
+    count = alerting._chars  # pyright: ignore[reportPrivateUsage]
+
+    def collecting(span: ReadableSpan) -> int:
+        while inside:
+            stage.take(inside.pop(), _pass)
+        return count(span)
+
+    other = _span(1, 3, parent=99, remote=True)
+    stage.take(_span(1, 5, parent=3), _pass)
+    stage.take(_span(1, 2, parent=1), _pass)
+    monkeypatch.setattr(alerting, "_chars", collecting)
+    stage.take(_span(1, 1, parent=98, remote=True), _pass)
+    stage.take(other, _pass)
+    assert stage.settle(20)
+    assert [sorted(trace) for trace in seen.traces] == [
+        ["span 1", "span 2"],
+        ["span 3", "span 4", "span 5"],
+    ]
+    held = vars(stage)
+    assert (held["_traces"], held["_spans"], held["_chars"]) == ({}, 0, 0)

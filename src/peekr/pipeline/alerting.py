@@ -151,12 +151,12 @@ class AlertStage:
             return ([span],)
         if self._is_late(context, span):
             return ()
+        chars = _chars(span)
         trace = self._trace(trace_id)
         trace.expected.discard(context.span_id)
         if is_root:
             trace.roots.append(span)
         trace.spans.append(span)
-        chars = _chars(span)
         trace.chars += chars
         self._spans += 1
         self._chars += chars
@@ -204,8 +204,8 @@ class AlertStage:
 
     def _completed(self, trace_id: int) -> list[list[ReadableSpan]]:
         """Take out of a trace what is below the roots that have ended."""
-        trace = self._traces[trace_id]
-        if not trace.roots:
+        trace = self._traces.get(trace_id)
+        if trace is None or not trace.roots:
             return []
         self._forget(trace_id)
         done: list[list[ReadableSpan]] = []
@@ -219,12 +219,13 @@ class AlertStage:
             done.append([*chosen, root])
         if trace_id not in self._ended and (rest or trace.expected):
             # Another request of the same trace is still running.
+            chars = sum(map(_chars, rest))
             waiting = self._trace(trace_id)
-            waiting.expected = trace.expected
-            waiting.spans = rest
-            waiting.chars = sum(map(_chars, rest))
+            waiting.expected |= trace.expected
+            waiting.spans[:0] = rest
+            waiting.chars += chars
             self._spans += len(rest)
-            self._chars += waiting.chars
+            self._chars += chars
         return done
 
     # -- beyond it ---------------------------------------------------------------------------------
