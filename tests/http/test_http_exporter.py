@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import ssl
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 import peekr
 from peekr.record import SpanRecord
 from peekr.store import backoff
-from tests.support.endpoint import Endpoint, Reply, running, until
+from tests.support.endpoint import Endpoint, Reply, certificate, running, until
 
 KEY = "pk_live_0123456789abcdef"
 
@@ -710,26 +709,16 @@ def test_a_netrc_file_does_not_replace_the_key(
 def test_certificates_are_verified(
     make: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl to make a certificate with")
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2",
-         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
+    made, key = certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(made, key)
     with running(context) as secure:
         distrustful = make(secure.url)
         export(distrustful, 1)
         assert not distrustful.force_flush(1_000)
         assert "no trusted connection: " in caplog.text
         assert secure.received == []
-        trustful = make(secure.url, certificate_file=certificate)
+        trustful = make(secure.url, certificate_file=made)
         export(trustful, 1)
         assert trustful.force_flush()
         assert secure.names == ["span 0"]

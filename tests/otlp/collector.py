@@ -41,9 +41,10 @@ class HttpCollector(Endpoint):
 class GrpcCollector:
     """The same over gRPC: `answers` are the status codes to give first."""
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: Any = None) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if credentials else 'http'}://127.0.0.1:{self.port}"
+        self._credentials = credentials
         self.spans: List[Dict[str, Any]] = []
         self.metadata: List[Dict[str, str]] = []
         self.answers: List[Tuple[grpc.StatusCode, str]] = []
@@ -68,7 +69,11 @@ class GrpcCollector:
         self._server.add_generic_rpc_handlers(
             (rpc.method_handlers_generic_handler(METHOD, handlers),)
         )
-        assert self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        address = f"127.0.0.1:{self.port}"
+        if self._credentials is None:
+            assert self._server.add_insecure_port(address)
+        else:
+            assert self._server.add_secure_port(address, self._credentials)
         self._server.start()
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from peekr.ledger import Ledger, ledger_path
 from peekr.record import SpanRecord
 from peekr.store import backoff
 from tests.otlp.collector import GrpcCollector, HttpCollector, up
-from tests.support.endpoint import Reply, running, until
+from tests.support.endpoint import Reply, certificate, running, until
 from tests.support.trace_files import agent_trace, insert_sqlite, span, write_jsonl, write_sqlite
 
 grpc = pytest.importorskip("grpc")
@@ -178,6 +179,27 @@ def test_lines_that_cannot_be_read_are_said(tmp_path: Path, collector: HttpColle
     assert done.exit_code == 0
     assert "1 line could not be read" in done.output
     assert collector.ids == ids(spans(3))
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_certificates_are_verified(tmp_path: Path, protocol: str) -> None:
+    path = write(tmp_path / "traces.jsonl", spans(5))
+    made, key = certificate(tmp_path)
+    collector: Any
+    if protocol == "http":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(made, key)
+        collector = HttpCollector(context)
+    else:
+        pair = (key.read_bytes(), made.read_bytes())
+        collector = GrpcCollector(grpc.ssl_server_credentials([pair]))
+    with up(collector):
+        where = (path, "--endpoint", collector.url, "--protocol", protocol)
+        assert run(*where, "--retry-for", 0).exit_code == 1
+        assert collector.spans == []
+        done = run(*where, "--certificate", made)
+        assert done.exit_code == 0, done.output
+        assert collector.ids == ids(spans(5))
 
 
 # -- a destination in trouble ----------------------------------------------------------------------

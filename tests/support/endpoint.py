@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Callable, Dict, Generator, List, Optional, Tuple
+
+import pytest
 
 
 @dataclass
@@ -64,6 +69,7 @@ class Endpoint:
         self.accepted: Dict[str, Dict[str, Any]] = {}
         self.doubled = 0
         self.open: List[socket.socket] = []
+        self.threads: List[threading.Thread] = []
         self._lock = threading.Lock()
         self._context = context
         self._server: Optional[ThreadingHTTPServer] = None
@@ -112,6 +118,10 @@ class Endpoint:
             daemon_threads = True
             block_on_close = False
 
+            def process_request_thread(self, request: Any, client_address: Any) -> None:
+                endpoint.threads.append(threading.current_thread())
+                super().process_request_thread(request, client_address)
+
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # a client that does not trust the certificate
 
@@ -131,6 +141,9 @@ class Endpoint:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
             self.open.clear()
+            for thread in self.threads:
+                thread.join(1)  # not longer: one may be held by a test that has failed
+            self.threads.clear()
 
     def take(self, request: Received) -> Reply:
         with self._lock:
@@ -146,6 +159,22 @@ class Endpoint:
     def names(self) -> List[str]:
         """The names of the spans that were taken, sorted."""
         return sorted(span["name"] for span in self.accepted.values())
+
+
+def certificate(folder: Path) -> Tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that nobody trusts by himself, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    made, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-keyout", str(key), "-out", str(made), "-days", "2",
+         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return made, key
 
 
 def free_port() -> int:
