@@ -26,7 +26,7 @@ def short(span: Any) -> float:
 class Greets(BaseEvaluator):
     """So is a class; it may be asynchronous, explain its score, and pass a span over."""
 
-    async def evaluate(self, span: Any) -> Optional[float]:  # type: ignore[override]
+    async def evaluate(self, span: Any) -> Optional[float]:
         question = span.attributes["input"][-1]["content"]
         if not question.startswith("Hello"):
             return None

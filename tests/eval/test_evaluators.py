@@ -312,7 +312,7 @@ class Own(BaseEvaluator):
 class Awaited(BaseEvaluator):
     name = "later"
 
-    async def evaluate(self, span: Any) -> Optional[float]:  # type: ignore[override]
+    async def evaluate(self, span: Any) -> Optional[float]:
         return 0.25
 
 

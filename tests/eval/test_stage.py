@@ -222,6 +222,17 @@ def test_a_root_waits_for_the_spans_of_its_trace(telemetry: Telemetry, held: Hel
     assert [r["name"] for r in telemetry.records] == ["between", "other root", "chat", "root"]
 
 
+def test_a_trace_that_failed_is_kept_with_its_scores(telemetry: Telemetry) -> None:
+    telemetry.instrument(evaluators=[half], sample_rate=0.0)
+    for failing in (True, False):
+        with telemetry.tracer.start_as_current_span("root") as root:
+            end_chat(telemetry)
+            if failing:
+                root.set_status(StatusCode.ERROR, "no")
+    assert [r["name"] for r in telemetry.records] == ["chat", "root"]
+    assert telemetry.records[0]["attributes"]["eval_scores"] == {"half": 0.5}
+
+
 def test_many_spans_are_each_scored_and_stored_once(telemetry: Telemetry) -> None:
     async def numbered(span: Any) -> float:
         return span.attributes["number"] / 1000

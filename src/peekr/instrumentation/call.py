@@ -149,6 +149,8 @@ class Call:
         if runtime.metrics:
             self._observers = (*runtime.observers, runtime.metrics)
             self.chunk_times_ns = []
+        if self._observers and is_internal():
+            self._observers = ()
         # What goes to events alone.
         self._apart: Optional[dict[str, Any]] = None
         self._details = runtime.details or None

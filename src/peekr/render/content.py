@@ -43,6 +43,8 @@ def content_blocks(record: SpanRecord) -> Iterator[Block]:
     yield from _facts(attributes)
     for label in (
         "eval_scores",
+        "eval_explanations",
+        "hallucination_details",
         "eval_errors",
         "guardrail_warnings",
         "guardrail_violations",
