@@ -20,9 +20,9 @@ from peekr.guard.base import (
 from peekr.guard.patterns import BoundedPattern, Exceptions
 from peekr.guard.secrets import (
     COMMON_SECRETS,
+    SecretFinder,
     SecretPattern,
     SecretPatterns,
-    may_hold_secret,
 )
 
 __all__ = ["Blocklist"]
@@ -100,12 +100,14 @@ class Blocklist(BaseGuardrail):
             else:
                 compiled = BoundedPattern(pattern, ignore_case=not case_sensitive)
                 self._patterns.append((f"patterns[{index}]", compiled))
+        self._finder = SecretFinder(self._secrets)
         if not (self._terms or self._secrets or self._patterns):
             raise ConfigurationError("Blocklist: give terms=, patterns= or both")
         self._exceptions = Exceptions(exceptions)
         self.stream = checked_stream(stream or ("buffer" if self._patterns else "window"))
         self.window_chars = max(window_chars, self._terms.longest)
         self.sees_through_json = not self._patterns and self._terms.are_plain
+        self.wants_names = bool(self._secrets)
 
     @property
     def redacts_record(self) -> bool:
@@ -148,11 +150,9 @@ class Blocklist(BaseGuardrail):
         return made[start:] if made.startswith(whole[:start]) else self.mark
 
     def _found_secrets(self, text: str) -> list[Finding]:
-        if not self._secrets or not may_hold_secret(text):
+        if not self._secrets:
             return []
-        return [
-            Finding(secret.rule, *span) for secret in self._secrets for span in secret.spans(text)
-        ]
+        return [Finding(*found) for found in self._finder.found(text)]
 
     def _without_exceptions(self, text: str, found: list[Finding]) -> list[Finding]:
         if not (found and self._exceptions):
