@@ -209,7 +209,7 @@ def test_body_in_a_form_that_nobody_knows_is_looked_at_as_text(
     bare_telemetry: Telemetry, secret: bool
 ):
     bare_telemetry.instrument(guardrails=[Finds()])
-    recording = answered(f"so it goes {SECRET if secret else ''}", **{"content-type": "text/plain"})
+    recording = answered(f"so it goes {SECRET if secret else ''}")
     with Player(recording) as player, make_client("sync", f"{player.url}/v1") as client:
         create = client.chat.completions.with_streaming_response.create
         with create(**CHAT) as response:

@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
-import openai
 import pytest
 
 import peekr
@@ -16,6 +15,7 @@ from peekr.exporters import HTTPExporter
 from simulated_providers import SimulatedProviders
 
 from ..conftest import Telemetry
+from ..instrumentation.openai.calls import make_client
 from ..support.endpoint import Endpoint, Reply, running
 from .calling import CASES, Case, call
 
@@ -95,7 +95,7 @@ def said(caplog: Any) -> List[str]:
 
 
 def ask(model: SimulatedProviders, prompt: str, **more: Any) -> Any:
-    with openai.OpenAI(api_key="x", base_url=model.openai_url, max_retries=0) as client:
+    with make_client("sync", model.openai_url) as client:
         return client.chat.completions.create(
             model="gpt-4o", messages=[{"role": "user", "content": prompt}], **more
         )

@@ -6,7 +6,6 @@ import json
 import threading
 from typing import Any, Dict, List, Optional
 
-import openai
 import pytest
 
 import peekr
@@ -17,6 +16,7 @@ from peekr.guard import Blocklist, HallucinationBlock, PIIRedact
 from simulated_providers import SimulatedProviders
 
 from ..conftest import Telemetry
+from ..instrumentation.openai.calls import make_client
 from .calling import CASES, Case, call
 from .conftest import WORDS
 from .guards import SECRET, Finds
@@ -76,7 +76,7 @@ MAIL = "ada@example.com"
 
 
 def ask(server: Any, prompt: str, **more: Any) -> Any:
-    with openai.OpenAI(api_key="x", base_url=server.openai_url, max_retries=0) as client:
+    with make_client("sync", server.openai_url) as client:
         return client.chat.completions.create(
             model="gpt-4o", messages=[{"role": "user", "content": prompt}], **more
         )

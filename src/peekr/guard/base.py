@@ -88,6 +88,8 @@ class BaseGuardrail:
     stream: str = "buffer"
     window_chars: int = 256
     mark: str = "[REDACTED]"
+    # Whether a text is also shown after the name that an object holds it by, `password: …`.
+    wants_names: bool = False
     # Whether `redact` changes a JSON text wherever it would change a text in it, so that a text in
     # which it changes nothing need not be parsed.
     sees_through_json: bool = False

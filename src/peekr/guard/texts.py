@@ -29,7 +29,8 @@ _MEDIA = frozenset(("blob", "file", "uri"))
 _LEAST_NUMBER = 1_000_000
 _MAX_DEPTH = 64
 
-Visit = Callable[[str], str]
+Visit = Callable[[str, str], str]
+"""Is given a text, and the key that it is held by in an object, or nothing."""
 
 
 def replaced_in_messages(messages: Any, visit: Visit) -> Any:
@@ -37,7 +38,8 @@ def replaced_in_messages(messages: Any, visit: Visit) -> Any:
 
     Args:
         messages: Messages or parts in the conventions' form; None for none.
-        visit: Is given a text and returns what is to stand in its place.
+        visit: Is given a text, and its key in tool arguments and the like, and returns what is to
+            stand in the text's place.
 
     Returns:
         The same object where every text stayed, else a copy.
@@ -65,31 +67,32 @@ def _entry(entry: Any, visit: Visit) -> Any:
     return held if made is None else made
 
 
-def replaced(value: Any, visit: Visit, depth: int = 0) -> Any:
+def replaced(value: Any, visit: Visit, depth: int = 0, key: str = "") -> Any:
     """Show every text of a JSON value to a function, keys included; see `replaced_in_messages`.
 
     Long numbers are shown as texts; so are bytes.
     """
     kind = cast("type[Any]", type(value))
     if kind is str:
-        made = visit(value)
+        made = visit(value, key)
         return value if made == value else made
     if kind is int:
         if -_LEAST_NUMBER < value < _LEAST_NUMBER:
             return value
         digits = str(value)
-        made = visit(digits)
+        made = visit(digits, key)
         return value if made == digits else made
     if isinstance(value, (bytes, bytearray)):
         text = bytes(value).decode("utf-8", "replace")
-        made = visit(text)
+        made = visit(text, key)
         return value if made == text else made
     if depth > _MAX_DEPTH:
         return value
     if isinstance(value, Mapping):
         return _pairs(cast("Mapping[Any, Any]", value), visit, depth)
     if isinstance(value, (list, tuple)):
-        return _items(cast("Sequence[Any]", value), lambda entry: replaced(entry, visit, depth + 1))
+        entries = cast("Sequence[Any]", value)
+        return _items(entries, lambda entry: replaced(entry, visit, depth + 1, key))
     return value
 
 
@@ -98,7 +101,7 @@ def _pairs(pairs: Mapping[Any, Any], visit: Visit, depth: int) -> Any:
     is_same = True
     for key, value in pairs.items():
         name = replaced(key, visit, depth + 1) if type(key) is str else key
-        changed = replaced(value, visit, depth + 1)
+        changed = replaced(value, visit, depth + 1, key if type(key) is str else "")
         is_same = is_same and name is key and changed is value
         made[name] = changed
     return pairs if is_same else made

@@ -152,8 +152,8 @@ class Gate:
         """
         guards = self._guards["input"]
 
-        def visit(text: str) -> str:
-            return self._look_at(guards, text, "input", judgement, False)
+        def visit(text: str, key: str) -> str:
+            return self._look_at(guards, text, "input", judgement, False, key)
 
         changed: dict[str, Any] = {}
         for name in ("input", "system"):
@@ -187,8 +187,8 @@ class Gate:
         """
         guards = self._guards["output"]
 
-        def visit(text: str) -> str:
-            return self._look_at(guards, text, "output", judgement, is_streamed)
+        def visit(text: str, key: str) -> str:
+            return self._look_at(guards, text, "output", judgement, is_streamed, key)
 
         made = replaced_in_messages(output, visit)
         if is_whole:
@@ -227,7 +227,13 @@ class Gate:
     # -- one text ----------------------------------------------------------------------------------
 
     def _look_at(
-        self, guards: Sequence[Any], text: str, field: str, judgement: Judgement, is_late: bool
+        self,
+        guards: Sequence[Any],
+        text: str,
+        field: str,
+        judgement: Judgement,
+        is_late: bool,
+        key: str = "",
     ) -> str:
         """Look at one text; gives it as it is recorded."""
         if not text:
@@ -235,11 +241,24 @@ class Gate:
         cuts: list[Finding] = []
         for guard in guards:
             found = self._found(guard, text, field, judgement)
+            if key and not found and getattr(guard, "wants_names", False):
+                found = self._found_after(guard, key, text, field, judgement)
             if found:
                 self._note(guard, found, text, field, judgement, is_late=is_late)
                 if _blocks(guard) and not getattr(guard, "keeps_record", False):
                     cuts += [Finding(guard.mark_of(f), f.start, f.end) for f in found]
         return cut_out(text, merged(cuts), _mark) if cuts else text
+
+    def _found_after(
+        self, guard: Any, key: str, text: str, field: str, judgement: Judgement
+    ) -> list[Finding]:
+        """What is found in a text of which its name tells what it is: `password`."""
+        start = len(key) + 2
+        return [
+            Finding(found.rule, max(0, found.start - start), found.end - start)
+            for found in self._found(guard, f"{key}: {text}", field, judgement)
+            if found.end > start
+        ]
 
     def _look_at_all(
         self,
