@@ -131,6 +131,24 @@ def test_what_is_nested_too_deeply_is_left_out() -> None:
     assert "jane" not in redactor().text("[" * 5_000 + '"jane@example.com"' + "]" * 5_000)
 
 
+@pytest.mark.parametrize(
+    ("url", "made"),
+    [
+        ("https://a.test/?to=jane%40example.com&x=1", "https://a.test/?to=[EMAIL]&x=1"),
+        ("https://a.test/?phone=%2B14155552671", "https://a.test/?phone=[PHONE]"),
+        ("https://a.test/?q=4111%201111%201111%201111", "https://a.test/?q=[CREDIT_CARD]"),
+        ("https://a.test/?q=4111+1111+1111+1111%21", "https://a.test/?q=[CREDIT_CARD]!"),
+        ("https://a.test/?q=h%75sh", "https://a.test/?q=[BLOCKED]"),
+        ("https://a.test/?q=a%20b%2Fc", "https://a.test/?q=a%20b%2Fc"),
+        ("100% of 5%20 are %zz", "100% of 5%20 are %zz"),
+    ],
+)
+def test_what_urls_encode_is_found(url: str, made: str) -> None:
+    assert redactor().text(url) == made
+    text = json.dumps({"url": url, "other": "x"})
+    assert json.loads(redactor().text(text)) == {"url": made, "other": "x"}
+
+
 def test_guards_act_in_their_order() -> None:
     class Marks(BaseGuardrail):
         action = "redact"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, cast
+from urllib.parse import unquote_plus
 
 from peekr.encoding import dumps, loads
 from peekr.guard.base import FIELDS, is_redacting
@@ -20,6 +22,9 @@ _MAX_DEPTH = 48
 _MAX_JSON_IN_JSON = 6
 # A shorter number is nobody's.
 _LEAST_NUMBER = 10_000_000
+# As URLs have it: `%20`, `%40`.
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_WORD = re.compile(r"[^\s\"'<>\\]+")
 _MAX_KNOWN = 2_048
 _MAX_KNOWN_CHARS = 4_000_000
 
@@ -115,6 +120,20 @@ class ContentRedactor:
         )
 
     def _applied(self, guard: Any, text: str, key: str) -> str:
+        made = self._asked(guard, text, key)
+        if "%" in made and _ENCODED.search(made):
+            return _WORD.sub(lambda word: self._decoded(guard, word[0]), made)
+        return made
+
+    def _decoded(self, guard: Any, word: str) -> str:
+        """A word of a text; one that has something to find once it is decoded is, and redacted."""
+        if "%" not in word:
+            return word
+        decoded = unquote_plus(word)
+        made = self._asked(guard, decoded, "")
+        return word if made == decoded else made
+
+    def _asked(self, guard: Any, text: str, key: str) -> str:
         try:
             after = getattr(guard, "redact_after", None)
             made: Any = after(text, key) if key and after is not None else guard.redact(text)
