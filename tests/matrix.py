@@ -57,11 +57,16 @@ ENVIRONMENTS = (
 # What depends on the versions of Python, the SDKs and OpenTelemetry; `make test` runs the rest too.
 TESTS = (
     "tests/instrumentation",
+    "tests/launcher",
     "tests/store",
     "tests/test_cli.py",
+    "tests/test_doctor.py",
+    "tests/test_doubles.py",
     "tests/test_exporters.py",
+    "tests/test_only_llm.py",
     "tests/test_own_examples.py",
     "tests/test_project.py",
+    "tests/test_propagation.py",
     "tests/test_provider.py",
     "tests/test_session.py",
     "tests/test_spans.py",

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from typing import Any, Dict, List
 
 import pytest
@@ -161,3 +163,34 @@ def test_called_again_without_it_all_is_stored(filtered: Telemetry) -> None:
     filtered.instrument()
     filtered.tracer.start_span("GET", attributes=HTTP).end()
     assert names(filtered) == ["GET"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forks_child_does_not_wait_for_a_thread_of_the_parents(filtered: Telemetry) -> None:
+    stage: Any = peekr_filter(filtered)
+    filtered.tracer.start_span("GET", attributes=HTTP).end()
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with stage._lock:
+            held.set()
+            release.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(30)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            filtered.tracer.start_span("GET", attributes=HTTP).end()
+            os.write(writing, str(len(stage._waiting)).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        assert said.read() == "1"
+    os.waitpid(child, 0)
+    release.set()
+    thread.join()

@@ -21,6 +21,7 @@ from peekr import bootstrap, config, named_exporters, provider
 from peekr._version import __version__
 from peekr.errors import ConfigurationError
 from peekr.instrumentation import rivals, sdks
+from peekr.instrumentation.versions import installed
 from peekr.pipeline.processor import PeekrSpanProcessor
 
 __all__ = ["PeekrConfigurator", "PeekrDistro", "start"]
@@ -55,6 +56,7 @@ class PeekrDistro(BaseDistro):
         SDK that Peekr watches is left out, with a line that says how to choose.
         """
         if str(entry_point.value).startswith(_OWN):
+            _say_missing(entry_point.name)
             return
         try:
             rival = rivals.rival_of(entry_point)
@@ -136,6 +138,16 @@ def arguments(environ: Optional[Mapping[str, str]] = None) -> dict[str, Any]:
     if environ.get("PEEKR_ENDPOINT") and environ.get("PEEKR_API_KEY"):
         given["exporter"] = named_exporters.http_exporter()
     return given
+
+
+def _say_missing(name: str) -> None:
+    """Say whose SDK is not installed, to those who want to know such things."""
+    if not _logger.isEnabledFor(logging.INFO):
+        return  # nobody installs all of them
+    for instrumentation in sdks.every():
+        distribution = instrumentation.dependencies[0].partition(" ")[0]
+        if name == f"peekr_{instrumentation.name}" and installed(distribution) is None:
+            _logger.info("%s is off: %s is not installed", name, distribution)
 
 
 def _is_wanted() -> bool:

@@ -6,13 +6,15 @@ import inspect
 import json
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import pytest
 
 import peekr
 from peekr import config, distro
+from peekr.instrumentation import rivals
 
+from ..support.endpoint import Endpoint
 from .running import Done, run
 
 CALL = """
@@ -267,6 +269,43 @@ def test_a_cloud_exporter_without_its_variables_is_one_line(ask: Callable[..., D
     assert line.startswith("peekr_http is off: ")
 
 
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    made = Endpoint()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("names", ["", "peekr_http"])
+@pytest.mark.parametrize("program", ["ask()", "import peekr; peekr.instrument(); ask()"])
+def test_the_cloud_gets_each_record_once(
+    ask: Callable[..., Done], endpoint: Endpoint, names: str, program: str
+) -> None:
+    if not names and "instrument" in program:
+        pytest.skip("what the code says counts")
+    done = ask(
+        program,
+        PEEKR_ENDPOINT=endpoint.url,
+        PEEKR_API_KEY="very-secret",
+        OTEL_TRACES_EXPORTER=names,
+    )
+    assert done.names == ["openai.chat"]
+    sent = [name for request in endpoint.received for name in request.names]
+    assert sent == ["openai.chat"]
+    assert endpoint.received[0].headers["authorization"] == "Bearer very-secret"
+    assert "very-secret" not in done.err + "".join(done.out)
+
+
+def test_an_otlp_endpoint_gets_spans_and_the_file_records(
+    ask: Callable[..., Done], endpoint: Endpoint
+) -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    done = ask(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url)
+    assert done.names == ["openai.chat"]
+    assert [request.path for request in endpoint.received] == ["/v1/traces"]
+
+
 def test_named_exporters_stand_alone_too(tmp_path: Path) -> None:
     done = run(
         tmp_path,
@@ -395,6 +434,42 @@ class _Broken:
 
     def instrument(self, **arguments: Any) -> None:
         raise RuntimeError("cannot")
+
+
+def instrumentor(*dependencies: str) -> Any:
+    """An instrumentor's class that says what it is for."""
+
+    class Instrumentor:
+        def instrumentation_dependencies(self) -> Sequence[str]:
+            return dependencies
+
+    return Instrumentor
+
+
+@pytest.mark.parametrize(
+    ("name", "dependency", "own"),
+    [
+        ("openai", "openai >= 1.26.0", "peekr_openai"),
+        ("anthropic", "anthropic >= 0.3.11", "peekr_anthropic"),
+        ("google-genai", "google-genai >= 1.0.0", "peekr_google_genai"),
+        ("google_generativeai", "google-generativeai >= 0.8", "peekr_google_generativeai"),
+        ("bedrock", "boto3 >= 1.28.57", "peekr_bedrock"),
+        ("botocore", "botocore ~= 1.0", None),
+        ("boto3", "boto3 ~= 1.0", None),
+        ("httpx", "httpx >= 0.18.0", None),
+        ("openai_agents", "openai-agents >= 0.1", None),
+    ],
+)
+def test_which_instrumentors_are_for_the_same_sdk(name: str, dependency: str, own: Any) -> None:
+    rival = rivals.rival_of(_Point(name, instrumentor(dependency)))
+    assert (rival and rival.own) == own
+    if rival is not None:
+        assert f"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={name} keeps Peekr's" in rival.left_out
+
+
+def test_none_is_a_rival_where_peekrs_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "peekr_openai")
+    assert rivals.rival_of(_Point("openai", instrumentor("openai >= 1.0"))) is None
 
 
 @pytest.mark.parametrize("loaded", [_Broken, RuntimeError("cannot")])

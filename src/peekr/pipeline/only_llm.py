@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from typing import Callable, Optional, cast
 
@@ -62,6 +64,7 @@ class OnlyLlm:
         self._chars = 0
         # Reentrant: a collected stream may end its span inside any allocation made here.
         self._lock = threading.RLock()
+        _filters.add(self)
 
     def started(self, span: ReadableSpan, parent_context: Optional[Context]) -> None:
         """Note a span that starts; a model call marks what stands above it."""
@@ -115,6 +118,12 @@ class OnlyLlm:
         for span in late:
             self._passed(span)
 
+    def after_fork(self) -> None:
+        """In a fork's child: what waits is the parent's to store, and so may be the lock."""
+        self._lock = threading.RLock()
+        self._waiting = OrderedDict()
+        self._chars = 0
+
 
 def _is_plumbing(span: ReadableSpan) -> bool:
     attributes = span.attributes
@@ -128,3 +137,15 @@ def _id(span: ReadableSpan) -> int:
 def _chars(span: ReadableSpan) -> int:
     values = (span.attributes or {}).values()
     return _SPAN_CHARS + sum(len(value) for value in values if type(value) is str)
+
+
+_filters: weakref.WeakSet[OnlyLlm] = weakref.WeakSet()
+
+
+def _after_in_child() -> None:
+    for one in list(_filters):
+        one.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_in_child)
