@@ -25,6 +25,7 @@ COMMANDS = {
     "export": ("peekr.cli.export", "Write traces as OTLP JSON, JSON lines, CSV or Parquet."),
     "merge": ("peekr.cli.merge", "Put several trace files together into one."),
     "prune": ("peekr.cli.prune", "Delete records that their retention class keeps no longer."),
+    "replay": ("peekr.cli.replay", "Step through one trace in the order of time."),
     "ship": ("peekr.cli.ship", "Send stored spans to an OpenTelemetry collector, each once."),
     "stats": ("peekr.cli.stats", "Count what a trace file holds."),
     "view": ("peekr.cli.view", "Show traces as trees: models, tokens, cost, errors, contents."),

@@ -125,6 +125,10 @@ class TraceView:
         name = f"{colour.strong}trace {shorten(trace_id, _ID_CHARS)}{colour.off}"
         return "  ".join([name, *parts])
 
+    def span(self, record: SpanRecord) -> Iterator[str]:
+        """One span by itself, without the lines of the tree."""
+        yield from self._node(Node(record, 0, None, False, None, False), live=True)
+
     def _node(self, node: Node, live: bool) -> Iterator[str]:
         before, under = guides(node, _MAX_LEVELS, self._pieces)
         colour = self._palette

@@ -1,0 +1,120 @@
+"""`peekr replay`: through one trace, span by span."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Optional
+
+import click
+
+from peekr.cli.choosing import default_file
+from peekr.cli.output import Output
+from peekr.errors import UnreadableFileError
+from peekr.plaintext import clean
+from peekr.render.view import TraceView
+from peekr.stepping import Step, steps_of
+from peekr.store.query import Query, Trace, open_reader
+from peekr.summary import format_duration, shorten
+
+__all__ = ["replay"]
+
+_NAME_CHARS = 60
+_NEXT = (" ", "n", "j", "\r", "\n", "\x1b[C", "\x1b[B", "\x1bOC", "\x1bOB", "\xe0M", "\xe0P")
+_BACK = ("p", "b", "k", "\x1b[D", "\x1b[A", "\x1bOD", "\x1bOA", "\xe0K", "\xe0H", "\x7f", "\x08")
+_FIRST, _LAST = ("g", "\x1b[H"), ("G", "\x1b[F")
+_QUIT = ("q", "Q", "\x1b", "\x03", "\x04")
+_KEYS = "next: space, back: b, next error: e, first: g, last: G, quit: q"
+
+
+@click.command(
+    "replay",
+    epilog="""\b
+Examples:
+  peekr replay 4bf92f35 --db traces.db
+  peekr replay 4bf92f35 --jsonl traces.jsonl --no-input
+  peekr replay 4bf92f35 --db traces.db --errors""",
+)
+@click.argument("trace_id")
+@click.option("--db", metavar="FILE", type=click.Path(), help="The SQLite file that has it.")
+@click.option("--jsonl", metavar="FILE", type=click.Path(), help="The JSONL file that has it.")
+@click.option("--no-input", is_flag=True, help="Print every step without waiting for a key.")
+@click.option("--errors", is_flag=True, help="Begin at the first span that failed.")
+def replay(
+    trace_id: str, db: Optional[str], jsonl: Optional[str], no_input: bool, errors: bool
+) -> None:
+    """Step through one trace in the order of time: what went in, what came out, how long it took.
+
+    TRACE_ID is a trace id, or the beginning of one. On a terminal a key leads to the next step;
+    elsewhere, or with --no-input, all steps are printed. Without --db and --jsonl, traces.db or
+    traces.jsonl in the current directory is read.
+    """
+    if db is not None and jsonl is not None:
+        raise click.UsageError("give --db or --jsonl, not both")
+    trace = _read(db or jsonl or default_file(), trace_id)
+    steps = steps_of(trace.spans)
+    output = Output()
+    view = TraceView(output.palette, output.pieces, True, output.width)
+    begin = 0
+    if errors:
+        begin = next((s.number - 1 for s in steps if s.record.status == "error"), -1)
+        if begin < 0:
+            click.echo("No span of this trace failed.", err=True)
+            begin = 0
+    if no_input or not output.is_terminal or not sys.stdin.isatty():
+        for step in steps[begin:]:
+            output.lines([*_lines(step, view, output), ""])
+        output.flush()
+        return
+    _walk(steps, begin, view, output)
+
+
+def _read(path: str, trace_id: str) -> Trace:
+    with closing(open_reader(path)) as reader:
+        traces = list(reader.select(Query(trace=trace_id)).traces)
+    traces = [trace for trace in traces if trace.trace_id == trace_id] or traces
+    if not traces:
+        raise UnreadableFileError(f"{clean(path)}: no trace with the id {clean(trace_id)}")
+    if len(traces) > 1:
+        some = ", ".join(clean(trace.trace_id) for trace in traces[-3:])
+        raise click.UsageError(f"{clean(trace_id)} fits {len(traces)} traces: {some}, …")
+    return traces[0]
+
+
+def _walk(steps: list[Step], begin: int, view: TraceView, output: Output) -> None:
+    place = begin
+    while True:
+        click.clear()
+        output.lines(_lines(steps[place], view, output))
+        output.lines(["", f"{output.palette.dim}{_KEYS}{output.palette.off}"])
+        key = click.getchar()
+        if key in _QUIT:
+            return
+        if key in _NEXT:
+            if place + 1 == len(steps):
+                return
+            place += 1
+        elif key in _BACK:
+            place = max(0, place - 1)
+        elif key in _FIRST:
+            place = 0
+        elif key in _LAST:
+            place = len(steps) - 1
+        elif key == "e":
+            place = next(
+                (s.number - 1 for s in steps[place + 1 :] if s.record.status == "error"), place
+            )
+
+
+def _lines(step: Step, view: TraceView, output: Output) -> Iterator[str]:
+    colour = output.palette
+    beside = f", {step.parallel} beside it" if step.parallel else ""
+    yield (
+        f"{colour.strong}step {step.number} of {step.total}{colour.off}"
+        f"{colour.dim}  after {format_duration(step.offset_ms)}{beside}{colour.off}"
+    )
+    if step.path:
+        path = " > ".join(shorten(name, _NAME_CHARS) for name in step.path[-4:])
+        yield f"{colour.dim}  in {path}{colour.off}"
+    yield from view.span(step.record)
