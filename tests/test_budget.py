@@ -467,3 +467,27 @@ def test_the_first_calls_count_although_their_price_comes_later(
         stderr=subprocess.PIPE,
     )
     assert finish(process) == ["ready", "warned", "crossed", "stopped", "1"]
+
+
+def test_a_database_that_is_held_for_long_stops_no_call_and_forgets_nothing(
+    telemetry: Telemetry,
+    simulated: SimulatedProviders,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from peekr.store.sqlite import ledger
+
+    monkeypatch.setattr(ledger, "_PATIENCE_S", 0.02)
+    path = tmp_path / "budgets.db"
+    budget = BudgetAlert(3.0, db_path=path)
+    telemetry.instrument(budget_alert=budget, prices=DOLLAR)
+    ask(simulated)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    assert calls_until_stopped(simulated) == 2
+    other.execute("COMMIT")
+    assert budget.spent == 3.0
+    budget.limit_usd = 4.0
+    ask(simulated)
+    assert other.execute("SELECT spent_usd FROM budgets").fetchall() == [(4.0,)]
+    other.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import time
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ class Budgets:
         # Calls that have ended and are charged as soon as the price table is there; a list, as
         # its operations are atomic.
         self._pending: list[object] = []
+        self._waits_at_exit = False
         self._said: set[tuple[str, str]] = set()
         # Asked for: the first call need not wait for it.
         book.begin()
@@ -72,6 +74,9 @@ class Budgets:
         cost = call.cost_usd
         if isinstance(cost, Pending):
             entry = object()
+            if not self._waits_at_exit:
+                self._waits_at_exit = True
+                atexit.register(self._wait)
             self._pending.append(entry)
             late = partial(self._charge_late, entry, charged, call, response)
             library.when_loaded(late)

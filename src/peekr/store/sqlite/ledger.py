@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import sqlite3
+import threading
 import time
 import weakref
 from collections.abc import Sequence
@@ -46,8 +47,10 @@ _RESET_ALL = "DELETE FROM budgets WHERE name = ? AND scope = ? AND window = ? AN
 _PRUNE = "DELETE FROM budgets WHERE updated_at < ?"
 _KEPT_S = 100 * 86_400.0
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 2.0
 """How long a caller waits at most while other processes hold the database."""
+
+_MAX_SEEN = 10_000
 
 _LONGEST_PAUSE_S = 0.01
 
@@ -59,8 +62,9 @@ _logger = logging.getLogger("peekr.alert")
 class SqliteLedger:
     """Accounts in a file. Each charge is committed when `charge` returns.
 
-    What could not be committed is counted in memory and tried again with the next charge, so the
-    process itself goes on within its budget when the file cannot be used.
+    What could not be committed is counted in memory, on top of what was last seen in the file, and
+    tried again with the next charge: so the process itself stays within its budget while the file
+    cannot be used.
     """
 
     def __init__(self, path: str) -> None:
@@ -71,20 +75,27 @@ class SqliteLedger:
 
     def _reset(self) -> None:
         self._unsaved: dict[_Account, float] = {}
+        self._seen: dict[_Account, float] = {}
+        # Reentrant: a collected stream may end its call inside any allocation made here.
+        self._lock = threading.RLock()
         self._noticed: set[tuple[_Account, str]] = set()
         self._is_made_on: Optional[sqlite3.Connection] = None
         self._failing = False
 
     def spent(self, account: _Account) -> float:
         """What is on an account, in US dollars."""
-        unsaved = self._unsaved.get(tuple(account), 0.0)
+        key = tuple(account)
 
         def read(connection: sqlite3.Connection) -> float:
-            row = connection.execute(_SPENT, tuple(account)).fetchone()
+            row = connection.execute(_SPENT, key).fetchone()
             return 0.0 if row is None else float(row[0])
 
         found = self._run(read)
-        return unsaved if found is None else found + unsaved
+        if found is None:
+            found = self._seen.get(key, 0.0)
+        else:
+            self._see(key, found)
+        return found + self._unsaved.get(key, 0.0)
 
     def charge(
         self, account: _Account, cost_usd: float, marks: Sequence[tuple[str, float]]
@@ -95,7 +106,8 @@ class SqliteLedger:
             What is on it now, and which marks it has reached for the first time in any process.
         """
         key = tuple(account)
-        sum_usd = cost_usd + self._unsaved.pop(key, 0.0)
+        with self._lock:
+            sum_usd = cost_usd + self._unsaved.pop(key, 0.0)
 
         def write(connection: sqlite3.Connection) -> tuple[float, list[str]]:
             connection.execute("BEGIN IMMEDIATE")
@@ -115,18 +127,28 @@ class SqliteLedger:
 
         done = self._run(write)
         if done is not None:
+            self._see(key, done[0])
             return done
-        spent = self._unsaved[key] = self._unsaved.get(key, 0.0) + sum_usd
-        new = [name for name, usd in marks if spent >= usd and (key, name) not in self._noticed]
-        self._noticed.update((key, name) for name in new)
+        with self._lock:
+            self._unsaved[key] = self._unsaved.get(key, 0.0) + sum_usd
+            spent = self._seen.get(key, 0.0) + self._unsaved[key]
+            new = [name for name, usd in marks if spent >= usd and (key, name) not in self._noticed]
+            self._noticed.update((key, name) for name in new)
         return spent, new
+
+    def _see(self, key: _Account, spent_usd: float) -> None:
+        if len(self._seen) >= _MAX_SEEN:
+            self._seen.clear()
+        self._seen[key] = spent_usd
 
     def reset(self, account: _Account) -> None:
         """Empty an account; all accounts of the window where its key is empty."""
         name, scope, key, window, start = tuple(account)
-        for one in list(self._unsaved):
-            if one == tuple(account) or (not key and one[:2] == (name, scope)):
-                self._unsaved.pop(one, None)
+        with self._lock:
+            for kept in (self._unsaved, self._seen):
+                for one in list(kept):
+                    if one == tuple(account) or (not key and one[:2] == (name, scope)):
+                        kept.pop(one, None)
 
         def write(connection: sqlite3.Connection) -> bool:
             if key:
