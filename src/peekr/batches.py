@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any, Callable, Optional
 
@@ -39,6 +41,7 @@ class BoundedBatchProcessor(BatchSpanProcessor):
         self._max_queued = _number("OTEL_BSP_MAX_QUEUE_SIZE", _MAX_QUEUED)
         self._counting = _CountingExporter(exporter)
         batch = min(_number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _MAX_BATCH), self._max_queued)
+        _instances.add(self)
         super().__init__(
             self._counting, max_queue_size=self._max_queued, max_export_batch_size=batch
         )
@@ -69,6 +72,10 @@ class BoundedBatchProcessor(BatchSpanProcessor):
         """Export what is queued and end, within some seconds; what is left is counted."""
         if not _within(_SHUTDOWN_S, super().shutdown):
             self._counting.shutdown()  # which ends its retries
+        self._counting.say_what_is_left()
+
+    def at_exit(self) -> None:
+        """Count what is still queued when the interpreter ends, and say what was lost."""
         self._counting.say_what_is_left()
 
 
@@ -131,6 +138,15 @@ class _CountingExporter(SpanExporter):
             left, self.queued = self.queued, 0
         self.outage.lose(left)
         self.outage.summarise()
+
+
+def _at_exit() -> None:
+    for processor in list(_instances):
+        processor.at_exit()
+
+
+_instances: weakref.WeakSet[BoundedBatchProcessor] = weakref.WeakSet()
+atexit.register(_at_exit)
 
 
 def _within(timeout_s: float, work: Callable[[], Any]) -> bool:

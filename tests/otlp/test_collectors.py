@@ -21,7 +21,7 @@ from peekr import batches, delivery
 from peekr.batches import BoundedBatchProcessor
 from tests.conftest import Telemetry
 from tests.otlp.collector import GrpcCollector, HttpCollector, up
-from tests.support.endpoint import Reply, until
+from tests.support.endpoint import Reply, free_port, until
 
 
 @pytest.fixture(autouse=True)
@@ -198,6 +198,15 @@ def test_a_flush_keeps_its_time_and_says_so(telemetry: Telemetry) -> None:
     assert processor.force_flush()
     assert len(exporter.spans) == 1
     processor.shutdown()
+
+
+def test_what_was_given_up_is_said_at_the_end(tmp_path: Path) -> None:
+    said = run(
+        tmp_path,
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}",
+        OTEL_EXPORTER_OTLP_TIMEOUT="1",
+    )
+    assert "traces in exporter OTLPSpanExporter: 10 records were lost" in said
 
 
 # -- OpenTelemetry's variables ---------------------------------------------------------------------
