@@ -1,7 +1,8 @@
 """What each guard costs on the caller's thread, on texts of 1 KB and of 100 KB.
 
 The texts are prose with a date, a URL, a version and some JSON now and then, as prompts are; a
-second kind has something to find every 500 characters; the third is an embedding, all digits. The
+second kind has something to find every 500 characters; the third is an embedding, all digits. Then
+come a request and the chunks of a streamed answer of 4 characters each, looked at for secrets. The
 last rows are a whole span of a model call with 1 KB and 100 KB of messages, ended with redaction
 and without. Processor time of the thread, medians of rounds; run `python benchmarks/guard.py`.
 """
@@ -19,6 +20,11 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import peekr
 from peekr.guard import Blocklist, PIIRedact
+from peekr.instrumentation import Request
+from peekr.instrumentation.gate import Gate, Judgement
+from peekr.instrumentation.openai.chat_stream import ChatStream
+from peekr.messages import message
+from peekr.messages import text as text_part
 
 ROUNDS = 15
 PROSE = (
@@ -95,6 +101,28 @@ def span(size: int, guardrails: Optional[List[Any]]) -> float:
         provider.shutdown()
 
 
+def gate(size: int, guards: List[Any]) -> Tuple[float, float]:
+    """Looking at a request, and at an answer that is streamed in pieces of 4 characters."""
+    at_gate = Gate(guards)
+    body = text(size)
+    request = Request(input=[message("user", [text_part(body)])])
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"content": body[at : at + 4]}}]}
+        for at in range(0, len(body), 4)
+    ]
+
+    def stream() -> None:
+        accumulator, judgement = ChatStream(), Judgement()
+        hold = at_gate.hold(accumulator, judgement)
+        for chunk in chunks:
+            accumulator.add(chunk)
+            hold.add(chunk)
+        at_gate.look_at_answer(accumulator.response().output, judgement)
+
+    asked = micros(lambda: at_gate.look_at_request(request, Judgement()))
+    return asked, micros(stream) / len(chunks)
+
+
 def main() -> None:
     samples: List[Tuple[str, Callable[[int], str]]] = [
         ("prose", text),
@@ -107,6 +135,10 @@ def main() -> None:
             small, large = make(1_000), make(100_000)
             row = [micros(partial(guard.check, sample, "input")) for sample in (small, large)]
             print(f"{name + ', ' + kind:40}{row[0]:>10.1f}{row[1]:>12.0f}")
+    blocking = [Blocklist(patterns=Blocklist.COMMON_SECRETS)]
+    small, large = gate(1_000, blocking), gate(100_000, blocking)
+    print(f"{'request, secrets blocked':40}{small[0]:>10.1f}{large[0]:>12.0f}")
+    print(f"{'chunk of a stream, in a window':40}{small[1]:>10.2f}{large[1]:>12.2f}")
     redacting = [PIIRedact(), Blocklist(patterns=Blocklist.COMMON_SECRETS, action="redact")]
     for name, given in (("span, no guard", None), ("span, PIIRedact and secrets", redacting)):
         print(f"{name:40}{span(1_000, given):>10.1f}{span(100_000, given):>12.0f}")

@@ -83,7 +83,8 @@ def instrument(
             message or None.
         evaluators: Instances from `peekr.eval`, or functions of a span's record, coroutine
             functions too, that return a score from 0.0 to 1.0 or None.
-        guardrails: Instances from `peekr.guard`.
+        guardrails: Instances from `peekr.guard`, or functions `(text, field)` that say whether a
+            call must not go on.
         compliance: Names of Cloud rule packs, which need an HTTPExporter; None takes those that
             the project has on.
         exporter: Ships spans elsewhere besides `storage`: an OpenTelemetry `SpanExporter`, or any
