@@ -17,8 +17,9 @@ from peekr.errors import ConfigurationError
 from peekr.eval import loops
 from peekr.eval.evaluator import BaseEvaluator, Evaluator, as_evaluators
 from peekr.eval.results import scores_of
-from peekr.eval.scoring import Finding, evaluate, is_evaluated, said_of
+from peekr.eval.scoring import Finding, evaluate, failed, is_evaluated, said_of
 from peekr.record import SpanRecord
+from peekr.semconv import otel
 from peekr.store.amend import SpanKey, amend
 from peekr.store.query import Query, open_reader
 
@@ -160,7 +161,13 @@ class Rescoring:
             self.problems = reader.problems.describe()
 
     def _is_chosen(self, record: SpanRecord) -> bool:
-        return is_evaluated(record.attributes) if self._name is None else record.name == self._name
+        if self._name is not None:
+            return record.name == self._name
+        attributes = record.attributes
+        if otel.GEN_AI_OPERATION_NAME in attributes:
+            return is_evaluated(attributes)
+        # Peekr before 1.0 did not say which operation it was.
+        return "model" in attributes and "output" in attributes and "embed" not in record.name
 
     def _collect(self, task: _Task, finding: Finding, advanced: Callable[[], None]) -> None:
         record, evaluator = task
@@ -186,7 +193,11 @@ def _work(waiting: _Queue[Optional[_Task]], found: _Queue[tuple[_Task, Finding]]
         record, evaluator = task
         # What an evaluator does to its copy is nobody else's.
         copied = SpanRecord.from_dict({**record.to_dict(), "attributes": dict(record.attributes)})
-        found.put((task, evaluate(evaluator, copied, _TIMEOUT_S)))
+        try:
+            finding = evaluate(evaluator, copied, _TIMEOUT_S)
+        except BaseException as error:  # what ends a thread must not end this one
+            finding = failed(f"{type(error).__name__}: {error}", type(error).__qualname__)
+        found.put((task, finding))
 
 
 def _merging(found: Mapping[str, Finding]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:

@@ -211,7 +211,8 @@ class Needs:
     def __init__(self, argument): ...
     def evaluate(self, span): ...
 
-length = Length()
+def leaving(span):
+    raise SystemExit(3)
 """
 
 
@@ -227,7 +228,23 @@ def test_own_evaluators_are_found_in_the_current_directory(
     )
     assert done.exit_code == 0, done.output
     assert scores(file)[0] == {"Length": 0.22, "awaited": 0.25}
+    done = invoke("t" + file.suffix, "--evaluator", "own_checks:leaving")
+    assert (done.exit_code, "SystemExit: 3" in done.output) == (1, True)
     monkeypatch.delitem(sys.modules, "own_checks")
+
+
+def test_records_of_earlier_versions_are_scored(tmp_path: Path) -> None:
+    path = tmp_path / "old.jsonl"
+    made = [("openai.chat", "Yes."), ("openai.embeddings", None), ("app.step", "Yes.")]
+    with path.open("w") as file:
+        for number, (name, output) in enumerate(made):
+            attributes = {"model": "gpt-4o", "input": "Hm?", "output": output}
+            if name == "app.step":
+                del attributes["model"]
+            line = {"trace_id": "a" * 32, "span_id": f"{number:032x}", "name": name}
+            file.write(json.dumps({**line, "attributes": attributes}) + "\n")
+    assert invoke(str(path), "--evaluator", "NotEmpty").exit_code == 0
+    assert scores(path) == [{"NotEmpty": 1.0}, None, None]
 
 
 @pytest.mark.parametrize(

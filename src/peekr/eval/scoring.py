@@ -20,6 +20,7 @@ __all__ = [
     "Finding",
     "Findings",
     "evaluate",
+    "failed",
     "is_evaluated",
     "said_of",
 ]
