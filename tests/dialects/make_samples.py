@@ -134,6 +134,14 @@ SAMPLES: Dict[str, Sample] = {
             "@opentelemetry/otlp-transformer@0.223.1",
         ),
     ),
+    "otlp-json-file": Sample(
+        "json_file.py",
+        (
+            "opentelemetry-exporter-otlp-json-file==0.66b1",
+            "openinference-instrumentation-openai==0.1.66",
+            "openai==3.54.0",
+        ),
+    ),
     "peekr-0.9.3": Sample("peekr_sdk.py", ("peekr==0.9.3", "openai==3.54.0", "anthropic==2.12.0")),
     "peekr": Sample("peekr_sdk.py", (str(HERE.parents[1]), "openai==3.54.0")),
 }

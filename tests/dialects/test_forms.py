@@ -286,6 +286,23 @@ def test_vercels_embeddings_and_objects_are_read() -> None:
     assert made["tokens_total"] == 5
 
 
+@pytest.mark.parametrize(("newer", "whole"), [({}, 117), ({"noCacheTokens": 10}, 10)])
+def test_vercels_input_is_the_whole_input(newer: Attributes, whole: int) -> None:
+    metadata = {"anthropic": {"cacheCreationInputTokens": 7}}
+    made = record(
+        {
+            "ai.operationId": "ai.generateText.doGenerate",
+            "gen_ai.system": "anthropic.messages",
+            "gen_ai.usage.input_tokens": 10,
+            "ai.usage.inputTokens": 10,
+            "ai.usage.cachedInputTokens": 100,
+            "ai.response.providerMetadata": json.dumps(metadata),
+            **{f"ai.usage.inputTokenDetails.{key}": value for key, value in newer.items()},
+        }
+    )
+    assert (made["tokens_input"], made["tokens_cache_read"]) == (whole, 100)
+
+
 def test_anthropics_usage_in_logfire_is_the_whole_input() -> None:
     request = {"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "hi"}]}
     response = {

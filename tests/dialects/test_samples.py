@@ -43,6 +43,7 @@ LACKING: Dict[str, FrozenSet[str]] = {
     "openlit-1.45": SESSION | {"tokens_reasoning"} | TOOLS,
     "openllmetry-0.40": SESSION | {"tokens_reasoning"},
     "openllmetry-0.62": SESSION,
+    "otlp-json-file": frozenset(),
     "peekr": frozenset(),
     "peekr-0.9.3": DETAILS
     | TOOLS

@@ -83,6 +83,7 @@ def translate(draft: Draft) -> None:
 
 def _call(draft: Draft) -> None:
     draft.move(_CALL)
+    _cached(draft)
     draft.move(_COUNTS, number)
     total = number(draft.get("ai.usage.totalTokens"))
     used = (otel.GEN_AI_USAGE_INPUT_TOKENS, otel.GEN_AI_USAGE_OUTPUT_TOKENS)
@@ -105,6 +106,22 @@ def _call(draft: Draft) -> None:
     said = [reason.replace("-", "_") for reason in reasons if isinstance(reason, str)]
     if said:
         draft.attributes[otel.GEN_AI_RESPONSE_FINISH_REASONS] = said
+
+
+def _cached(draft: Draft) -> None:
+    """Before version 6 the input of Anthropic's models is without what the cache had or took."""
+    provider = draft.get("gen_ai.system")
+    if not isinstance(provider, str) or not provider.startswith("anthropic"):
+        return
+    if "ai.usage.inputTokenDetails.noCacheTokens" in draft.attributes:
+        return
+    used = number(draft.get("ai.usage.inputTokens"))
+    metadata = mapping(mapping(parsed(draft.get("ai.response.providerMetadata"))).get("anthropic"))
+    written = number(metadata.get("cacheCreationInputTokens"))
+    read = number(draft.get("ai.usage.cachedInputTokens"))
+    if used is not None:
+        draft.attributes[otel.GEN_AI_USAGE_INPUT_TOKENS] = used + (read or 0) + (written or 0)
+        draft.put(otel.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, written)
 
 
 def _answer(draft: Draft) -> Message:
