@@ -22,6 +22,12 @@ _GROUPED_CARD = re.compile(
     rf"|\d{{4}}{_GAP}\d{{6}}{_GAP}\d{{4,5}}|\d{{8}}{_GAP}\d{{8}})(?!\d))"
 )
 _SPELT_CARD = re.compile(r"(?<!\d)(?<!\d[ \-])(\d(?:[ \-]\d){11,18})(?![ \-]?\d)")
+_USUAL_LENGTHS = (13, 14, 15, 16)
+_CARD_NAME = re.compile(
+    r"card|credit|debit|visa|maestro|unionpay|discover|jcb|"
+    r"(?:\b|_)(?:pan|cc|payment|pay(?: by| with)?)(?:\b|_)",
+    re.I,
+)
 _LAST_GROUP = re.compile(rf"{_GAP}\d{{1,4}}$")
 
 # Prefixes by the lengths that go with them. Source: ISO/IEC 7812 ranges as the networks publish
@@ -42,10 +48,10 @@ _ISSUERS: tuple[tuple[str, str, frozenset[int]], ...] = (
     ("3528", "3589", frozenset((16, 17, 18, 19))),
     ("62", "62", frozenset((16, 17, 18, 19))),
     ("81", "82", frozenset((16,))),
-    ("50", "50", frozenset((12, 13, 14, 15, 16, 17, 18, 19))),
-    ("56", "58", frozenset((12, 13, 14, 15, 16, 17, 18, 19))),
-    ("6304", "6304", frozenset((12, 13, 14, 15, 16, 17, 18, 19))),
-    ("6759", "6763", frozenset((12, 13, 14, 15, 16, 17, 18, 19))),
+    ("50", "50", frozenset((12, 16, 18, 19))),
+    ("56", "58", frozenset((12, 16, 18, 19))),
+    ("6304", "6304", frozenset((12, 16, 18, 19))),
+    ("6759", "6763", frozenset((12, 13, 16, 18, 19))),
     ("2200", "2204", frozenset((16, 17, 18, 19))),
     ("60", "60", frozenset((16,))),
     ("9792", "9792", frozenset((16,))),
@@ -56,7 +62,13 @@ def cards(text: str, run: Place) -> Iterator[Place]:
     """Payment card numbers within a run of digits."""
     start, end = run
     for match in _PLAIN_CARD.finditer(text, start, end):
-        if is_card(match[1]) and _stands_alone(text, *match.span(1)):
+        digits = match[1]
+        if (
+            is_card(digits)
+            # Of other lengths there are few cards, and many identifiers.
+            and (len(digits) in _USUAL_LENGTHS or is_called(text, match.start(), _CARD_NAME))
+            and _stands_alone(text, *match.span(1))
+        ):
             yield match.span(1)
     if end - start < 14:
         return
