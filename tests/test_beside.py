@@ -310,3 +310,21 @@ def test_beside_opentelemetry_distro_there_is_one_record_a_call(
     )
     assert done.names == ["openai.chat"]
     assert len([line for line in done.out if '"kind": "SpanKind.CLIENT"' in line]) == 1
+
+
+def test_prices_are_loaded_without_leaving_a_module_half_imported(tmp_path: Path) -> None:
+    # openai 2 looks for httpx2 in sys.modules at each request, and takes what it finds for whole.
+    for module in ("httpx2", "genai_prices"):
+        if not present(module):
+            pytest.skip(f"{module} is not installed")
+    done = run(
+        tmp_path,
+        "import sys, types\n"
+        "sys.modules['openai'] = types.ModuleType('openai')\n"
+        "from peekr.pricing import library\n"
+        "library.load_behind()\n"
+        "print(hasattr(sys.modules['httpx2'], 'Timeout'))\n"
+        "assert library.wait(60)",
+        launched=False,
+    )
+    assert done.out == ["True"]

@@ -15,7 +15,7 @@ from opentelemetry import trace as otel_trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 
 import peekr
 from peekr.cli.doctor import doctor
@@ -106,6 +106,19 @@ def test_a_sampler_that_drops_is_named(tmp_path: Path) -> None:
     otel_trace.set_tracer_provider(provider)
     peekr.instrument(console=False, jsonl_path=tmp_path / "a.jsonl", sample_rate=0.5)
     assert told("sampler (TraceIdRatioBased{0.1}) drops spans", "sample_rate=0.5")
+    provider.shutdown()
+
+
+def test_what_the_applications_sampler_drops_is_dropped_and_doctor_says_so(tmp_path: Path) -> None:
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    peekr.instrument(
+        console=False, jsonl_path=tmp_path / "a.jsonl", tracer_provider=provider, keep_errors=True
+    )
+    with peekr.span("a"):
+        pass
+    assert (tmp_path / "a.jsonl").read_text() == ""
+    otel_trace.set_tracer_provider(provider)
+    assert told("sampler (AlwaysOffSampler) drops spans")
     provider.shutdown()
 
 

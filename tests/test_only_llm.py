@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from typing import Any, Dict, List
@@ -194,3 +195,37 @@ def test_a_forks_child_does_not_wait_for_a_thread_of_the_parents(filtered: Telem
     os.waitpid(child, 0)
     release.set()
     thread.join()
+
+
+def test_what_opentelemetry_makes_of_requests_is_left_out_unless_a_model_was_called(
+    filtered: Telemetry, simulated: Any
+) -> None:
+    pytest.importorskip("fastapi")
+    httpx = pytest.importorskip("httpx")
+    openai = pytest.importorskip("openai")
+    server_side = pytest.importorskip("opentelemetry.instrumentation.fastapi")
+    from fastapi import FastAPI
+
+    app = FastAPI()
+
+    @app.get("/items")
+    async def items() -> str:
+        return "none"
+
+    @app.get("/ask")
+    async def ask() -> str:
+        async with openai.AsyncOpenAI(base_url=simulated.openai_url, api_key="k") as client:
+            await client.embeddings.create(model="text-embedding-3-small", input="hi")
+        return "done"
+
+    server_side.FastAPIInstrumentor.instrument_app(app, tracer_provider=filtered.provider)
+
+    async def request() -> None:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            for path in ("/items", "/ask", "/items"):
+                assert (await client.get(path)).status_code == 200
+
+    asyncio.run(request())
+    assert names(filtered) == ["openai.embeddings", "GET /ask"]
+    assert len(filtered.spans) > 6
