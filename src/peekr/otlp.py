@@ -37,6 +37,7 @@ _COPIES = (
 )
 _RENAMED = (
     ("cost_usd", own.PEEKR_COST_USD),
+    ("cost_saved_usd", own.PEEKR_COST_SAVED_USD),
     ("experiment_variant", own.PEEKR_EXPERIMENT_VARIANT),
     ("feature", own.PEEKR_FEATURE),
     ("endpoint", own.PEEKR_ENDPOINT),
@@ -48,6 +49,11 @@ _TEXTS = (
     ("eval_explanations", own.PEEKR_EVAL_EXPLANATIONS),
     ("eval_errors", own.PEEKR_EVAL_ERRORS),
     ("hallucination_details", own.PEEKR_EVAL_HALLUCINATION_DETAILS),
+    ("guardrail_violations", own.PEEKR_GUARDRAIL_VIOLATIONS),
+    ("guardrail_warnings", own.PEEKR_GUARDRAIL_WARNINGS),
+    ("guardrail_errors", own.PEEKR_GUARDRAIL_ERRORS),
+    ("guardrail_unchecked", own.PEEKR_GUARDRAIL_UNCHECKED),
+    ("compliance_violations", own.PEEKR_COMPLIANCE_VIOLATIONS),
     (otel.GEN_AI_TOOL_DEFINITIONS, otel.GEN_AI_TOOL_DEFINITIONS),
     (own.PEEKR_REQUEST_PARAMETERS, own.PEEKR_REQUEST_PARAMETERS),
     (otel.GEN_AI_SYSTEM_INSTRUCTIONS, otel.GEN_AI_SYSTEM_INSTRUCTIONS),

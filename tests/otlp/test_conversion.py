@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -13,6 +13,7 @@ from opentelemetry import trace as otel_trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import peekr
+from peekr import projection
 from peekr.otlp import request_of, span_of
 from peekr.otlp_wire import encoded
 from peekr.record import SpanRecord
@@ -73,6 +74,25 @@ def test_spans_of_ones_own_come_back_whole(telemetry: Telemetry) -> None:
         span.attributes["none"] = None
         otel_trace.get_current_span().add_event("looked", {"rows": 3})
     check(telemetry)
+
+
+def test_every_name_that_the_projection_changes_is_changed_back() -> None:
+    changed: List[Tuple[str, str]] = [
+        *projection._RENAMED,  # pyright: ignore[reportPrivateUsage]
+        *projection._IN_AND_OUT,  # pyright: ignore[reportPrivateUsage]
+    ]
+    assert changed
+    for key, plain in changed:
+        is_tool = key.startswith("gen_ai.tool.call.")
+        attributes: Dict[str, Any] = {plain: {"a": 1}}
+        if is_tool:
+            attributes["gen_ai.operation.name"] = "execute_tool"
+        record = SpanRecord(
+            "a" * 32, "b" * 16, None, "n", 1.0, 2.0, 1.0, "ok", None, None, attributes
+        )
+        names = [pair["key"] for pair in span_of(record)["attributes"]]
+        assert key in names
+        assert plain not in names
 
 
 def test_the_bytes_are_the_protocols(telemetry: Telemetry) -> None:
