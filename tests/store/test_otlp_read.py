@@ -129,6 +129,13 @@ def test_a_span_has_its_times_status_and_values(tmp_path: Path) -> None:
     }
 
 
+def test_a_span_without_an_end_has_no_duration(tmp_path: Path) -> None:
+    path = write(tmp_path / "o.jsonl", export(span(1, endTimeUnixNano="0"), span(2)))
+    found = read(path)[0][0].spans[0]
+    assert (found.end_time, found.duration_ms) == (None, None)
+    assert found.start_time > 1_789_999_999
+
+
 def test_other_writers_forms_are_read(tmp_path: Path) -> None:
     def b64(text: str) -> str:
         return base64.b64encode(bytes.fromhex(text)).decode()

@@ -322,7 +322,12 @@ def _record(item: Union[SpanRecord, RawSpan], events: list[StoredEvent]) -> Span
         return item
     span = item.decoded()
     span.events += events
-    return project(span)
+    record = project(span)
+    if not span.end_time or not span.start_time:
+        # Exported before it ended, or damaged: how long it took is not known.
+        record.duration_ms = None
+        record.end_time = record.end_time or None
+    return record
 
 
 def _trace(trace_id: str, items: list[_Item]) -> Trace:
