@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["active_settings", "flush", "instrument", "shutdown", "uninstrument"]
 
 _EXIT_TIMEOUT_S = 5.0
-_SCORES_TIMEOUT_S = 10.0
-"""How much longer the end of the program waits for judges."""
 
 
 def instrument(
@@ -554,8 +552,6 @@ def _at_exit() -> None:
     # The stores stay open: what other exit handlers still end is written as well.
     try:
         _end_open_streams()
-        if _current is not None and _current.settings.evaluators:
-            _current.pipeline.flush(_SCORES_TIMEOUT_S)
         _exit_by = time.monotonic() + _EXIT_TIMEOUT_S
         _flush_now()
     except Exception:

@@ -41,8 +41,8 @@ def instrument(*evaluators, **more):
     peekr.instrument(console=False, evaluators=evaluators, **more)
 """
 HURRY = """
-import peekr.bootstrap
-peekr.bootstrap._EXIT_TIMEOUT_S = peekr.bootstrap._SCORES_TIMEOUT_S = 0.5
+import peekr.bootstrap, peekr.pipeline.evaluate
+peekr.bootstrap._EXIT_TIMEOUT_S = peekr.pipeline.evaluate.EXIT_WAIT_S = 0.5
 """
 
 
@@ -109,6 +109,29 @@ chat()
     assert (done.returncode, done.stderr) == (0, "")
     scores = [a["eval_scores"] for a in attributes(tmp_path) if "eval_scores" in a]
     assert scores == [{"Rubric": 0.25}]
+
+
+def test_thread_pools_and_name_resolution_work_at_the_end_of_the_program(tmp_path: Path) -> None:
+    program = """
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+async def resolving(span):
+    await asyncio.sleep(0.3)
+    await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+    return 0.5
+
+def pooling(span):
+    time.sleep(0.3)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: 0.25).result()
+
+instrument(resolving, pooling)
+chat()
+"""
+    done = run(tmp_path, program)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert attributes(tmp_path)[0]["eval_scores"] == {"resolving": 0.5, "pooling": 0.25}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM's default action is of POSIX")

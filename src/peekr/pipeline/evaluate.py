@@ -7,6 +7,8 @@ task is done, or when its time is up; then it says which scores are missing, and
 from __future__ import annotations
 
 import _thread
+import atexit
+import importlib
 import logging
 import os
 import queue
@@ -39,6 +41,9 @@ MAX_CHARS = 32 * 1024 * 1024
 
 MAX_WORKERS = 8
 """How many evaluations run at once."""
+
+EXIT_WAIT_S = 10.0
+"""How long the end of the program waits for scores, besides what it waits for the rest."""
 
 _MAX_STUCK = 32
 """How many threads may hang in evaluators that do not come back."""
@@ -95,6 +100,7 @@ class EvaluationStage:
         self._closed = False
         self._reset()
         _stages.add(self)
+        _register_exit()
 
     def _reset(self) -> None:
         self._tasks: _Tasks = queue.SimpleQueue()
@@ -394,6 +400,34 @@ def _report(what: str) -> None:
 
 
 _stages: weakref.WeakSet[EvaluationStage] = weakref.WeakSet()
+_is_exit_registered = False
+
+
+def _register_exit() -> None:
+    """Wait for scores before the interpreter takes thread pools away, which judges may need.
+
+    Event loops resolve names in one. Exit handlers run too late for that; what threading offers to
+    the standard library's own pools is not public, so it may be missing.
+    """
+    global _is_exit_registered
+    if _is_exit_registered:
+        return
+    _is_exit_registered = True
+    importlib.import_module("concurrent.futures.thread")  # registered first, it is called last
+    register = getattr(threading, "_register_atexit", atexit.register)
+    try:
+        register(_wait_at_exit)
+    except RuntimeError:
+        pass  # the interpreter is ending
+
+
+def _wait_at_exit() -> None:
+    deadline = time.monotonic() + EXIT_WAIT_S
+    for stage in list(_stages):
+        try:
+            stage.flush(max(0.0, deadline - time.monotonic()))
+        except Exception:
+            _report("a fault while waiting for scores")
 
 
 def _after_fork_in_child() -> None:
