@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import (
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.util._once import Once
 
 import peekr
 from peekr.guard import BaseGuardrail, Blocklist, Finding, PIIRedact
@@ -693,6 +694,31 @@ def test_notes_of_feedback_are_redacted(bare_telemetry: Telemetry, tmp_path: Pat
     peekr.uninstrument()
     peekr.feedback("0" * 31 + "1", 1, f"call {CANARIES['phone']}", db_path=str(path))
     assert note() == f"call {CANARIES['phone']}"
+
+
+def test_metrics_are_redacted(
+    bare_telemetry: Telemetry, simulated: SimulatedProviders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from opentelemetry import metrics
+    from opentelemetry.metrics import _internal as internal
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    monkeypatch.setattr(internal, "_METER_PROVIDER", None)
+    monkeypatch.setattr(internal, "_METER_PROVIDER_SET_ONCE", Once())
+    bare_telemetry.instrument(guardrails=guards())
+    try:
+        metrics.set_meter_provider(provider)
+        make_model_calls(simulated)
+        data: Any = reader.get_metrics_data()
+        shown = data.to_json()
+    finally:
+        provider.shutdown()
+    assert "gen_ai.client.operation.duration" in shown
+    assert "no such model [EMAIL]" in shown
+    assert leaked(shown) == []
 
 
 def test_threads_may_redact_at_once(bare_telemetry: Telemetry) -> None:

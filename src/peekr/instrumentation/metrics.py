@@ -10,6 +10,7 @@ import sys
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Optional, cast
 
+from peekr import messages
 from peekr._version import __version__
 from peekr.semconv import otel
 
@@ -96,6 +97,8 @@ class CallMetrics:
         # For exemplars: the call's span, not whatever is current where a stream ends.
         context = call.context()
         attributes = attributes_of(call, response)
+        if messages.before_cut is not None:
+            attributes = messages.before_cut(attributes)
         usage = None if response is None else response.usage
         if usage is not None:
             for kind, count in ((_INPUT, usage.input), (_OUTPUT, usage.output)):
