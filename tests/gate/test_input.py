@@ -143,7 +143,10 @@ def test_embedded_text_is_looked_at(bare_telemetry: Telemetry, server: Simulated
 def parse(url: str, wanted: Any) -> None:
     """Ask for an answer of a type."""
     with make_client("sync", url) as client:
-        client.chat.completions.parse(model="gpt-4o", messages=[user("hi")], response_format=wanted)
+        completions = client.chat.completions
+        if not hasattr(completions, "parse"):
+            completions = client.beta.chat.completions  # where it was before 1.92
+        completions.parse(model="gpt-4o", messages=[user("hi")], response_format=wanted)
 
 
 ANSWERS: Dict[str, Callable[[], Dict[str, Any]]] = {
