@@ -359,7 +359,19 @@ CALL = {
             },
             0.0006,
         ),
+        (
+            {
+                "openinference.span.kind": "LLM",
+                "llm.model_name": "gpt-4o",
+                "llm.provider": "openai",
+                "llm.token_count.prompt": 120,
+                "llm.token_count.completion": 30,
+                "llm.token_count.prompt_details.cache_read": 20,
+            },
+            0.000575,
+        ),
         ({**CALL, "peekr.cost_usd": 7.0}, 7.0),
+        ({**CALL, "gen_ai.usage.cost": 7.0}, 7.0),
         ({**CALL, "gen_ai.operation.name": "invoke_agent"}, None),
         ({**CALL, "gen_ai.request.model": "my-model"}, None),
         ({**CALL, "gen_ai.usage.input_tokens": "many"}, 0.0003),
@@ -415,7 +427,8 @@ def test_a_fork_while_the_table_is_on_its_way_leaves_the_child_with_prices(tmp_p
         tmp_path,
         PROGRAM
         + """
-import os
+import os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 says it of every thread
 pid = os.fork()
 tracer.start_span("chat" if pid else "child", attributes=CALL).end()
 if not pid:

@@ -82,6 +82,9 @@ class SqliteLedger:
         self._is_made_on: Optional[sqlite3.Connection] = None
         self._failing = False
 
+    def __del__(self) -> None:
+        self._database.close()
+
     def spent(self, account: _Account) -> float:
         """What is on an account, in US dollars."""
         key = tuple(account)
