@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from peekr.pipeline.budgeting import Budgets
     from peekr.pipeline.chain import Stage
     from peekr.pipeline.gate import RedactionGate
+    from peekr.pipeline.redact import SpanRedactor
     from peekr.pricing.own import PricesGiven
 
 __all__ = ["active_settings", "flush", "instrument", "shutdown", "uninstrument"]
@@ -413,19 +414,24 @@ def _pipeline(
 def _gate(
     settings: Settings, tracer_provider: Any, processor: PeekrSpanProcessor
 ) -> Optional[RedactionGate]:
+    redactor = _redactor(settings)
+    if redactor is None:
+        return None
+    from peekr.pipeline.gate import RedactionGate
+
+    gate = RedactionGate(redactor)
+    gate.install(tracer_provider, processor)
+    return gate
+
+
+def _redactor(settings: Settings) -> Optional[SpanRedactor]:
     if not settings.guardrails:
         return None
     from peekr.guard.content import redacting
-
-    guards = redacting(settings.guardrails)
-    if not guards:
-        return None
-    from peekr.pipeline.gate import RedactionGate
     from peekr.pipeline.redact import SpanRedactor
 
-    gate = RedactionGate(SpanRedactor(guards))
-    gate.install(tracer_provider, processor)
-    return gate
+    guards = redacting(settings.guardrails)
+    return SpanRedactor(guards) if guards else None
 
 
 def _stages(settings: Settings, book: PriceBook, keeping: Optional[Gatekeeping]) -> list[Stage]:
@@ -446,6 +452,7 @@ def _stages(settings: Settings, book: PriceBook, keeping: Optional[Gatekeeping])
                 chosen=settings.evaluate_filter,
                 tenant_id=settings.tenant_id,
                 retention_class=settings.retention_class,
+                redacted=_redactor(settings),
             )
         )
     if keeping is not None and keeping.scores is not None:

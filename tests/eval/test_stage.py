@@ -356,6 +356,26 @@ def test_evaluators_see_what_redaction_left(telemetry: Telemetry) -> None:
     assert "a@example.com" not in seen[0]
 
 
+def test_what_evaluators_say_is_redacted_too(telemetry: Telemetry) -> None:
+    from peekr.guard import PIIRedact
+
+    def quoting(span: Any) -> peekr_eval.Score:
+        claim = {"claim": "It is b@example.com.", "verdict": "supported"}
+        return peekr_eval.Score(0.5, "As c@example.com wrote.", details=[claim])
+
+    def failing(span: Any) -> float:
+        raise ValueError("d@example.com is gone")
+
+    telemetry.instrument(guardrails=[PIIRedact()], evaluators=[quoting, failing])
+    end_chat(telemetry)
+    attributes = telemetry.record["attributes"]
+    assert attributes["eval_scores"] == {"quoting": 0.5}
+    assert attributes["eval_explanations"] == {"quoting": "As [EMAIL] wrote."}
+    assert attributes["eval_errors"] == {"failing": "ValueError: [EMAIL] is gone"}
+    assert attributes["hallucination_details"][0]["claim"] == "It is [EMAIL]."
+    assert "@" not in telemetry.path.read_text()
+
+
 @pytest.mark.parametrize("async_eval", [True, False])
 def test_redaction_then_evaluation_then_alerts_then_storage(
     telemetry: Telemetry, async_eval: bool

@@ -79,6 +79,7 @@ class EvaluationStage:
         chosen: Optional[Callable[[SpanRecord], bool]] = None,
         tenant_id: Optional[str] = None,
         retention_class: Optional[str] = None,
+        redacted: Optional[Callable[[ReadableSpan], ReadableSpan]] = None,
     ) -> None:
         """Evaluate.
 
@@ -88,6 +89,7 @@ class EvaluationStage:
             chosen: Whether a span is evaluated; None for model calls that generate something.
             tenant_id: The tenant of spans that name none.
             retention_class: The retention class of spans that name none.
+            redacted: Makes the span that may be seen, of one with what evaluators say.
 
         Raises:
             TypeError: an evaluator is none.
@@ -97,6 +99,7 @@ class EvaluationStage:
         self._chosen = chosen
         self._tenant_id = tenant_id
         self._retention_class = retention_class
+        self._redacted = redacted
         self._closed = False
         self._reset()
         _stages.add(self)
@@ -129,13 +132,13 @@ class EvaluationStage:
         why_not = self._put(job)
         if why_not:
             job.why_not = why_not
-            return job.scored()
+            return job.scored(self._redacted)
         if not is_waited_for:
             return None
         job.done.wait(MAX_DELAY_S)
         job.once.clear()
         self._forget(job)
-        return job.scored()
+        return job.scored(self._redacted)
 
     def _is_chosen(self, span: ReadableSpan) -> bool:
         attributes: Any = span.attributes or {}
@@ -265,7 +268,7 @@ class EvaluationStage:
             job.done.set()
             return
         try:
-            self._pass_on(job.scored(), job.resume)
+            self._pass_on(job.scored(self._redacted), job.resume)
         finally:
             self._forget(job)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Callable, Optional, cast
 
 from opentelemetry import trace as otel_trace
 from opentelemetry.context import Context
@@ -81,8 +81,18 @@ def _emit(span: ReadableSpan, made: Sequence[Event]) -> None:
         faults.report("logging the scores of a span")
 
 
-def with_findings(span: ReadableSpan, findings: Findings) -> ReadableSpan:
-    """A copy of a finished span with scores and errors; events are logged, scores remembered."""
+def with_findings(
+    span: ReadableSpan,
+    findings: Findings,
+    redacted: Optional[Callable[[ReadableSpan], ReadableSpan]] = None,
+) -> ReadableSpan:
+    """A copy of a finished span with scores and errors; events are logged, scores remembered.
+
+    Args:
+        span: The span.
+        findings: What was found.
+        redacted: Makes the span that may be seen: an evaluator may quote what it has read itself.
+    """
     said = said_of(findings)
     if not said:
         return span
@@ -92,8 +102,7 @@ def with_findings(span: ReadableSpan, findings: Findings) -> ReadableSpan:
         results.give(format(context.trace_id, "032x"), format(context.span_id, "016x"), scores)
     named = {key: dumps(said[name]).decode() for key, name in ATTRIBUTES.items() if name in said}
     made: list[Event] = _events(span, findings)
-    _emit(span, made)
-    return ReadableSpan(
+    scored = ReadableSpan(
         name=span.name,
         context=span.context,
         parent=span.parent,
@@ -107,3 +116,7 @@ def with_findings(span: ReadableSpan, findings: Findings) -> ReadableSpan:
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
+    if redacted is not None:
+        scored = redacted(scored)
+    _emit(scored, scored.events[len(scored.events) - len(made) :])
+    return scored

@@ -22,6 +22,7 @@ _SPAN_CHARS = 500
 """What a span takes beside its texts, about."""
 
 Resume = Callable[[ReadableSpan], None]
+Redaction = Callable[[ReadableSpan], ReadableSpan]
 
 
 class Job:
@@ -75,12 +76,17 @@ class Job:
         self.is_waited_for = resume is None
         self.started: set[str] = set()
 
-    def scored(self) -> ReadableSpan:
-        """The span with what was found; what is missing gets a reason."""
+    def scored(self, redacted: Optional[Redaction]) -> ReadableSpan:
+        """The span with what was found; what is missing gets a reason.
+
+        Args:
+            redacted: Makes the span that may be seen of it, if anything is to be redacted.
+        """
         missing = failed(f"not evaluated: {self.why_not}", "not_evaluated")
         names = [evaluator.name for evaluator in self.evaluators]
         try:
-            return with_findings(self.span, {n: self.findings.get(n, missing) for n in names})
+            findings = {name: self.findings.get(name, missing) for name in names}
+            return with_findings(self.span, findings, redacted)
         except Exception:
             faults.report("storing the scores of a span")
             return self.span
