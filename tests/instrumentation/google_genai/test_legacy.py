@@ -10,6 +10,9 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
+from peekr.errors import GuardrailError
+from peekr.guard import Blocklist
+
 from ...conftest import Telemetry, attributes_of
 
 # The package says at its import that its support has ended.
@@ -177,6 +180,22 @@ def test_refusal_is_an_error(telemetry: Telemetry, service: Service, mode: str):
     assert attributes["error.type"] == type(raised.value).__name__ == "NotFound"
     assert attributes["peekr.error.code"] == "NOT_FOUND"
     assert attributes["http.response.status_code"] == 404
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("term", ["two three", "four"])
+def test_forbidden_answer_is_withheld(
+    bare_telemetry: Telemetry, service: Service, mode: str, term: str
+):
+    bare_telemetry.instrument(guardrails=[Blocklist(terms=[term], fields="output")])
+    if term == "four":
+        assert run(service, mode) == "one two three"
+    else:
+        with pytest.raises(GuardrailError):
+            run(service, mode)
+    record = bare_telemetry.record
+    assert ("guardrail_violations" in record["attributes"]) is (term != "four")
+    assert "two three" in record["attributes"]["output"] or term != "four"
 
 
 def test_stream_that_is_dropped_ends_its_span(telemetry: Telemetry, service: Service):
