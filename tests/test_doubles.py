@@ -10,6 +10,8 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 from opentelemetry import trace as otel_trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 import peekr
 from peekr.pipeline import doubles
@@ -183,6 +185,29 @@ def test_what_is_known_of_spans_that_never_end_is_bounded(
     for span in (*spans, root):
         span.end()
     assert not known._above
+
+
+def test_nothing_is_kept_of_spans_that_are_not_sampled(simulated: Any) -> None:
+    openai = pytest.importorskip("openai")
+    from peekr import provider
+
+    class Record(Sampler):
+        """Records and does not sample: processors see the spans, exporters do not."""
+
+        def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
+            return SamplingResult(Decision.RECORD_ONLY)
+
+        def get_description(self) -> str:
+            return "Record"
+
+    made = TracerProvider(sampler=Record(), shutdown_on_exit=False)
+    peekr.instrument(console=False, storage=None, tracer_provider=made)
+    with openai.OpenAI(base_url=simulated.openai_url, api_key="k") as client:
+        with made.get_tracer("other").start_as_current_span("theirs", attributes=OPENINFERENCE):
+            client.embeddings.create(model="text-embedding-3-small", input="hi")
+    known: Any = provider.joined(made).doubles
+    assert (len(known._above), len(known._calls)) == (0, 0)
+    made.shutdown()
 
 
 WRAPPED = """

@@ -21,7 +21,7 @@ from peekr import bootstrap, config, named_exporters, provider
 from peekr._version import __version__
 from peekr.errors import ConfigurationError
 from peekr.instrumentation import rivals, sdks
-from peekr.instrumentation.versions import installed
+from peekr.instrumentation.versions import broken, installed
 from peekr.pipeline.processor import PeekrSpanProcessor
 
 __all__ = ["PeekrConfigurator", "PeekrDistro", "start"]
@@ -141,12 +141,15 @@ def arguments(environ: Optional[Mapping[str, str]] = None) -> dict[str, Any]:
 
 
 def _say_missing(name: str) -> None:
-    """Say whose SDK is not installed, to those who want to know such things."""
-    if not _logger.isEnabledFor(logging.INFO):
-        return  # nobody installs all of them
+    """Say whose SDK is not there: that it is broken to all, that it is missing to the curious."""
     for instrumentation in sdks.every():
+        if name != f"peekr_{instrumentation.name}":
+            continue
         distribution = instrumentation.dependencies[0].partition(" ")[0]
-        if name == f"peekr_{instrumentation.name}" and installed(distribution) is None:
+        reason = broken(instrumentation.dependencies, instrumentation.hooks[0].module)
+        if reason is not None:
+            _logger.warning("%s is off: %s", name, reason)
+        elif installed(distribution) is None:
             _logger.info("%s is off: %s is not installed", name, distribution)
 
 

@@ -399,6 +399,30 @@ def test_an_sdk_that_cannot_be_imported_disturbs_nobody(
     assert len(done.out) == 1
 
 
+def test_an_sdk_whose_modules_are_gone_is_off_with_one_line(
+    ask: Callable[..., Done], tmp_path: Path
+) -> None:
+    packaged(tmp_path / "gone", "google_generativeai", "0.8.5", "")
+    done = ask(path=tmp_path / "gone")
+    assert done.names == ["openai.chat"]
+    (line,) = done.err.splitlines()
+    assert line.startswith("peekr_google_generativeai is off: google-generativeai 0.8.5 is broken")
+
+
+def test_an_sdk_that_is_missing_is_said_to_who_asks(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distro, "installed", lambda name: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr(distro, "broken", lambda *_: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    point = _Point("peekr_openai", None)
+    point.value = "peekr.instrumentation.openai.instrumentor:OpenAIInstrumentor"
+    distro.PeekrDistro().load_instrumentor(point)
+    assert caplog.messages == []
+    caplog.set_level("INFO", "peekr.distro")
+    distro.PeekrDistro().load_instrumentor(point)
+    assert caplog.messages == ["peekr_openai is off: openai is not installed"]
+
+
 def test_an_sdk_without_what_is_watched_is_one_line(
     ask: Callable[..., Done], tmp_path: Path
 ) -> None:

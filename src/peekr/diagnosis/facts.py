@@ -14,7 +14,7 @@ from peekr import bootstrap, config, provider
 from peekr._version import __version__
 from peekr.instrumentation import rivals, sdks
 from peekr.instrumentation.hooks import HookState, Instrumentation
-from peekr.instrumentation.versions import installed, unsupported
+from peekr.instrumentation.versions import broken, installed, unsupported
 from peekr.pipeline.processor import PeekrSpanProcessor
 from peekr.store.outage import outages
 
@@ -105,6 +105,7 @@ def _sdk(instrumentation: Instrumentation) -> dict[str, Any]:
         "version": installed(distribution),
         "supported": ", ".join(instrumentation.dependencies),
         "unsupported": unsupported(instrumentation.dependencies),
+        "broken": broken(instrumentation.dependencies, instrumentation.hooks[0].module),
         "is_disabled": sdks.is_disabled(instrumentation.name),
         "state": _state(instrumentation, states),
         "hooks": {kind: [s.target for s in states if s.state == kind] for kind in _KINDS},

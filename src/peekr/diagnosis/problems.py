@@ -50,7 +50,9 @@ def _settings(found: dict[str, Any]) -> Iterator[str]:
 def _sdks(found: dict[str, Any]) -> Iterator[str]:
     for sdk in found["sdks"]:
         name = f"{sdk['distribution']} {sdk['version']}"
-        if sdk["unsupported"]:
+        if sdk["broken"]:
+            yield f"{sdk['broken']}: install it again."
+        elif sdk["unsupported"]:
             yield f"{sdk['unsupported']}: its calls are not recorded. Install a supported version."
         elif sdk["version"] is None or sdk["is_disabled"] or not found["is_active"]:
             continue

@@ -59,6 +59,8 @@ def _sdk(sdk: dict[str, Any], is_active: bool) -> str:
     if sdk["version"] is None and sdk["state"] != "watched":
         return "not installed"
     version = sdk["version"] or "(version unknown)"
+    if sdk["broken"]:
+        return f"{version}, broken"
     if sdk["unsupported"]:
         return f"{version}, not supported: {sdk['supported']}"
     if sdk["is_disabled"]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Optional
 
-__all__ = ["installed", "unsupported"]
+__all__ = ["broken", "installed", "unsupported"]
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9._-]+)\s*((?:[<>]=?\s*[0-9.]+\s*,?\s*)*)\s*")
 _CLAUSE = re.compile(r"([<>]=?)\s*([0-9.]+)")
@@ -20,6 +20,33 @@ def installed(distribution: str) -> Optional[str]:
         return str(metadata.version(distribution))
     except Exception:  # not installed, or installed so badly that it has no readable metadata
         return None
+
+
+def broken(dependencies: Sequence[str], module: str) -> Optional[str]:
+    """Why an SDK cannot be there although it is installed; nothing of it is imported.
+
+    Args:
+        dependencies: Requirements such as `openai >= 1.66`.
+        module: One of the SDK's modules, by its full name.
+
+    Returns:
+        One line; None where it is there, or is not installed.
+    """
+    from importlib.util import find_spec  # here: see above
+
+    parts = module.split(".")
+    package = ".".join(parts[: 2 if parts[0] == "google" else 1])  # a name that many share
+    distribution = dependencies[0].partition(" ")[0]
+    version = installed(distribution)
+    if version is None:
+        return None
+    try:
+        if find_spec(package) is not None:
+            return None
+        reason = f"there is no module {package}"
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+    return f"{distribution} {version} is broken ({reason})"
 
 
 def unsupported(dependencies: Sequence[str]) -> Optional[str]:

@@ -84,8 +84,7 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
         if skip.is_any() and skip.forget(span):
             pipeline = None
         doubles = self.doubles
-        if doubles.is_any() and (doubles.is_double(span) or pipeline is None):
-            doubles.forget(span)
+        if doubles.is_any() and doubles.is_double(span):
             pipeline = None
         if self.redact is not None:
             span = self.redact(span)
@@ -95,6 +94,7 @@ class PeekrSpanProcessor(SynchronousMultiSpanProcessor):
                 return
             except Exception:
                 faults.report("processing a finished span")
+        doubles.forget(span)
         self.forward(span)
 
     def forward(self, span: ReadableSpan) -> None:
