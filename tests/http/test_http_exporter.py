@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import ssl
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 import peekr
 from peekr.record import SpanRecord
 from peekr.store import backoff
-from tests.support.endpoint import Endpoint, Reply, certificate, running, until
+from tests.support.endpoint import Endpoint, Received, Reply, certificate, running, until
 
 KEY = "pk_live_0123456789abcdef"
 
@@ -290,6 +291,16 @@ def test_pauses_grow_and_differ() -> None:
     assert (waiting.until, waiting.failures) == (0.0, 0)
 
 
+def test_a_failure_that_passes_is_not_worth_a_line(
+    endpoint: Endpoint, make: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint.replies = [Reply(503), Reply(cut=True)]
+    exporter = make()
+    export(exporter, 1)
+    assert exporter.force_flush()
+    assert caplog.records == []
+
+
 # -- refusals --------------------------------------------------------------------------------------
 
 
@@ -543,6 +554,43 @@ def test_no_batch_is_sent_by_two_processes(endpoint: Endpoint, make: Any, tmp_pa
         for other in others:
             other.communicate(b"", timeout=60)
     assert endpoint.doubled == 0
+
+
+@pytest.mark.parametrize("spooled", [False, True], ids=["memory", "spool"])
+def test_nothing_is_lost_between_many_threads_and_a_flaky_endpoint(
+    endpoint: Endpoint, make: Any, tmp_path: Path, spooled: bool
+) -> None:
+    chance = random.Random(7)
+
+    def reply(request: Received) -> Reply:
+        kind = chance.randrange(6)
+        if kind == 0:
+            return Reply(503)
+        if kind == 1:
+            return Reply(429, {"Retry-After": "0.01"})
+        if kind == 2:
+            return Reply(cut=True)
+        return Reply(413 if len(request.plain) > 10_000 else 200)
+
+    endpoint.otherwise = reply
+    exporter = make(batch_size=16, spool_directory=tmp_path if spooled else None)
+
+    def work(thread: int) -> None:
+        for number in range(40):
+            exporter.export(record(thread * 1000 + number, size=thread * 300))
+            if number % 10 == 0:
+                exporter.force_flush(1)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    until(lambda: exporter.force_flush(5_000))
+    until(lambda: len(endpoint.accepted) == 320, 60)
+    until(lambda: not list(tmp_path.iterdir()))
+    assert (exporter.lost, exporter.waiting) == (0, 0)
+    assert exporter.force_flush(1_000)
 
 
 # -- the end of the process ------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from peekr.store.spool import Spool, SpooledBatch
 __all__ = ["HttpSink"]
 
 _MAX_BODY_BYTES = 4 * 1024 * 1024
+_SAID_AFTER = 3
+"""So many requests in a row fail before it is said: less is the daily life of a network."""
 _EXIT_TIMEOUT_S = 5.0
 _GZIP_FROM_BYTES = 1024
 _UNSUPPORTED_ENCODING = 415
@@ -328,6 +330,8 @@ class HttpSink:
     def _settle(self, batch: _Batch, answer: Answer) -> None:
         if answer.is_success:
             self._backoff.succeeded()
+            # What was too large once may fit later: back slowly to where it was.
+            self._max_body_bytes = min(_MAX_BODY_BYTES, self._max_body_bytes * 21 // 20 + 1)
             self.sent += len(batch.lines)
             self._let_go(batch)
             self._outage.end()
@@ -350,7 +354,8 @@ class HttpSink:
             self._split(batch)
         elif answer.is_retryable:
             self._backoff.failed(answer.retry_after_s)
-            self._outage.begin(answer.reason)
+            if self._backoff.failures >= _SAID_AFTER:
+                self._outage.begin(answer.reason)
             self._keep(batch)
         else:
             self._reject(batch, answer)
