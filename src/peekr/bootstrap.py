@@ -9,30 +9,17 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
-
-from peekr import config, faults, outlets, provider, threads, tracing
+from peekr import assembly, config, faults, outlets, provider, threads, tracing
 from peekr.config import Settings
 from peekr.instrumentation.runtime import open_streams
 from peekr.instrumentation.sdks import leave_all, watch_all
-from peekr.pipeline.chain import Chain
-from peekr.pipeline.enrich import Pricing
-from peekr.pipeline.processor import PeekrSpanProcessor, SpanStage
-from peekr.pipeline.project import project
-from peekr.pipeline.sample import TraceSampler
-from peekr.pricing.book import PriceBook
 from peekr.semconv import own
-from peekr.store import RecordSink
 from peekr.termination import TerminationGuard
 
 if TYPE_CHECKING:
-    from peekr.gatekeeping import Gatekeeping
-    from peekr.instrumentation.call import Call
-    from peekr.instrumentation.runtime import Observer
-    from peekr.pipeline.budgeting import Budgets
-    from peekr.pipeline.chain import Stage
+    from peekr.pipeline.chain import Chain
     from peekr.pipeline.gate import RedactionGate
-    from peekr.pipeline.redact import SpanRedactor
+    from peekr.pipeline.processor import PeekrSpanProcessor
     from peekr.pricing.own import PricesGiven
 
 __all__ = ["active_settings", "flush", "instrument", "shutdown", "uninstrument"]
@@ -198,46 +185,15 @@ def active_settings() -> Optional[Settings]:
 # -- assembly --------------------------------------------------------------------------------------
 
 
-class _Output:
-    """Where finished spans go: records to the sinks, spans to OpenTelemetry's exporters."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.sinks = _make_sinks(settings)
-        self.processors = _make_processors(settings.exporter)
-        self._tenant_id = settings.tenant_id
-        self._retention_class = settings.retention_class
-
-    def __call__(self, span: ReadableSpan) -> None:
-        if self.sinks:
-            record = project(span, self._tenant_id, self._retention_class)
-            for sink in self.sinks:
-                sink.write(record)
-        for processor in self.processors:
-            processor.on_end(span)
-        for processor in outlets.added():
-            processor.on_end(span)
-
-    def flush(self, timeout_s: float) -> bool:
-        done = [sink.flush(timeout_s) for sink in self.sinks]
-        processors = (*self.processors, *outlets.added())
-        done += [p.force_flush(int(timeout_s * 1000)) for p in processors]
-        return all(done)
-
-    def close(self, timeout_s: float) -> bool:
-        done = [sink.close(timeout_s) for sink in self.sinks]
-        # What was added is the application's and stays, also when Peekr is taken away.
-        done += [p.force_flush(int(timeout_s * 1000)) for p in outlets.added()]
-        for processor in self.processors:
-            done.append(processor.force_flush(int(timeout_s * 1000)))
-            processor.shutdown()
-        return all(done)
-
-
 class _Installation:
     """What was put in place, so that it can be changed and taken away again."""
 
     def __init__(
-        self, settings: Settings, processor: PeekrSpanProcessor, pipeline: Chain, output: _Output
+        self,
+        settings: Settings,
+        processor: PeekrSpanProcessor,
+        pipeline: Chain,
+        output: assembly.Output,
     ) -> None:
         self.settings = settings
         self.processor = processor
@@ -276,21 +232,21 @@ _exit_by = float("inf")
 
 def _install(settings: Settings, tracer_provider: Any) -> None:
     global _current, _exit_registered
-    book = _price_book(settings)
-    budgets = _budgets(settings, book)
-    keeping = _gatekeeping(settings)
+    book = assembly.price_book(settings)
+    budgets = assembly.budgets(settings, book)
+    keeping = assembly.gatekeeping(settings)
     with _lock:
         chosen = provider.choose(tracer_provider)
         processor = provider.joined(chosen)
         # A disabled SDK makes no spans: no file is made either.
         is_disabled = provider.is_disabled(chosen)
-        output = _Output(_SILENT if is_disabled else settings)
+        output = assembly.Output(_SILENT if is_disabled else settings)
         if provider.is_own(chosen) and not is_disabled:
-            output.processors += _environment_processors(settings.exporter, processor)
-        pipeline = _pipeline(settings, book, keeping, output, processor)
+            output.processors += assembly.environment_processors(settings.exporter, processor)
+        pipeline = assembly.pipeline(settings, book, keeping, output, processor)
         installed = _Installation(settings, processor, pipeline, output)
         # Before anything of this installation sees a span.
-        installed.gate = _gate(settings, chosen, processor)
+        installed.gate = assembly.redaction_gate(settings, chosen, processor)
         previous, _current = _current, installed
         processor.defaults = _defaults(settings)
         processor.flush = installed.flush
@@ -309,8 +265,8 @@ def _install(settings: Settings, tracer_provider: Any) -> None:
             tracer_provider=chosen,
             capture_content=settings.capture_content,
             max_chars=provider.max_attribute_chars(chosen),
-            admissions=_admissions(keeping, budgets),
-            observers=_observers(settings, budgets),
+            admissions=assembly.admissions(keeping, budgets),
+            observers=assembly.observers(settings, budgets),
             prices=book,
             gate=None if keeping is None else keeping.gate,
         )
@@ -356,193 +312,12 @@ def _defaults(settings: Settings) -> dict[str, str]:
 _SILENT = Settings(console=False, storage=None)
 
 
-def _price_book(settings: Settings) -> PriceBook:
-    if settings.prices is None:
-        return PriceBook()
-    from peekr.pricing.own import OwnPrices
-
-    return PriceBook(OwnPrices.of(settings.prices))
-
-
-def _budgets(settings: Settings, book: PriceBook) -> Optional[Budgets]:
-    if not settings.budgets:
-        return None
-    from peekr.pipeline.budgeting import Budgets
-
-    for budget in settings.budgets:
-        budget.bind(settings.writes_sqlite, settings.tenant_id)
-    return Budgets(settings.budgets, book)
-
-
-def _gatekeeping(settings: Settings) -> Optional[Gatekeeping]:
-    if not settings.guardrails and settings.compliance == ():
-        return None
-    from peekr.gatekeeping import gatekeeping
-
-    return gatekeeping(settings)
-
-
-def _pipeline(
-    settings: Settings,
-    book: PriceBook,
-    keeping: Optional[Gatekeeping],
-    output: _Output,
-    processor: PeekrSpanProcessor,
-) -> Chain:
-    stored: SpanStage = output
-    processor.watching = None
-    if settings.only_llm:
-        from peekr.pipeline.only_llm import OnlyLlm
-
-        stored = filtered = OnlyLlm(output)
-        processor.watching = filtered.started
-    if settings.sample_rate < 1.0:
-        # In front of the filter: an error in what it leaves out keeps the trace all the same.
-        stored = TraceSampler(settings.sample_rate, settings.keep_errors, stored)
-    doubles = processor.doubles
-
-    def last(span: ReadableSpan) -> None:
-        try:
-            stored(doubles.placed(span) if doubles.is_any() else span)
-        except Exception:
-            faults.report("storing a finished span")
-        processor.forward(span)
-
-    return Chain(_stages(settings, book, keeping), last)
-
-
-def _gate(
-    settings: Settings, tracer_provider: Any, processor: PeekrSpanProcessor
-) -> Optional[RedactionGate]:
-    redactor = _redactor(settings)
-    if redactor is None:
-        return None
-    from peekr.pipeline.gate import RedactionGate
-
-    gate = RedactionGate(redactor)
-    gate.install(tracer_provider, processor)
-    return gate
-
-
-def _redactor(settings: Settings) -> Optional[SpanRedactor]:
-    if not settings.guardrails:
-        return None
-    from peekr.guard.content import redacting
-    from peekr.pipeline.redact import SpanRedactor
-
-    guards = redacting(settings.guardrails)
-    return SpanRedactor(guards) if guards else None
-
-
-def _stages(settings: Settings, book: PriceBook, keeping: Optional[Gatekeeping]) -> list[Stage]:
-    """What stands between a span's end and its outputs, in the order that is promised."""
-    # Each is imported where it is asked for: what is not costs neither time nor memory.
-    stages: list[Stage] = [Pricing(book)]
-    evaluators, is_async = settings.evaluators, settings.async_eval
-    if keeping is not None:
-        # A guardrail that goes by a score needs it, and before the call returns where it blocks.
-        evaluators, is_async = keeping.evaluators, keeping.is_async
-    if evaluators:
-        from peekr.pipeline.evaluate import EvaluationStage
-
-        stages.append(
-            EvaluationStage(
-                evaluators,
-                is_async=is_async,
-                chosen=settings.evaluate_filter,
-                tenant_id=settings.tenant_id,
-                retention_class=settings.retention_class,
-                redacted=_redactor(settings),
-            )
-        )
-    if keeping is not None and keeping.scores is not None:
-        stages.append(keeping.scores)
-    if settings.rules:
-        from peekr.pipeline.alerting import AlertStage, ArrivalStage
-
-        alerting = AlertStage(settings.rules)
-        # In front of those that hold spans: a root waits for the spans below it that they hold.
-        stages.insert(0, ArrivalStage(alerting))
-        stages.append(alerting)
-    return stages
-
-
-def _admissions(
-    keeping: Optional[Gatekeeping], budgets: Optional[Budgets]
-) -> tuple[Callable[[Call], None], ...]:
-    """What may refuse a call before it is sent."""
-    admissions: list[Callable[[Call], None]] = []
-    if keeping is not None and keeping.gate is not None and keeping.gate.has_input:
-        from peekr.instrumentation.gate import check_input
-
-        admissions.append(check_input)
-    if budgets is not None:
-        admissions.append(budgets.admit)
-    return tuple(admissions)
-
-
-def _observers(settings: Settings, budgets: Optional[Budgets]) -> tuple[Observer, ...]:
-    """What is told of each call's end, also of calls whose span is not sampled."""
-    del settings
-    observers: list[Observer] = []
-    if budgets is not None:
-        observers.append(budgets.observe)
-    return tuple(observers)
-
-
-def _make_sinks(settings: Settings) -> list[RecordSink]:
-    # Imported here: what is not asked for costs neither time nor memory.
-    sinks: list[RecordSink] = []
-    if settings.writes_jsonl is not None:
-        from peekr.store.jsonl import JsonlSink
-
-        sinks.append(JsonlSink(settings.writes_jsonl))
-    if settings.writes_sqlite is not None:
-        from peekr.store.sqlite import SqliteSink
-
-        sinks.append(SqliteSink(settings.writes_sqlite))
-    if settings.console:
-        from peekr.store.console import ConsoleSink
-
-        sinks.append(ConsoleSink())
-    return sinks
-
-
-def _make_processors(exporter: Any) -> list[SpanProcessor]:
-    if exporter is None:
-        return []
-    from opentelemetry.sdk.trace.export import SpanExporter
-
-    from peekr.delivery import DeliveryProcessor
-
-    if not isinstance(exporter, SpanExporter) or isinstance(
-        getattr(exporter, "is_immediate", None), bool
-    ):
-        return [DeliveryProcessor([exporter])]  # also Peekr's own, which make their own batches
-    from peekr.batches import BoundedBatchProcessor
-
-    return [BoundedBatchProcessor(exporter)]
-
-
 def _end_open_streams() -> None:
     if open_streams:
         # Loaded with the first call, without which there is no stream.
         from peekr.instrumentation.drive import end_open_streams
 
         end_open_streams()
-
-
-def _environment_processors(exporter: Any, processor: PeekrSpanProcessor) -> list[SpanProcessor]:
-    """What `OTEL_EXPORTER_OTLP_ENDPOINT` asks for, where the provider is not the application's."""
-    if not any(name.startswith(("OTEL_EXPORTER_OTLP", "OTEL_TRACES_EXP")) for name in os.environ):
-        return []
-    from peekr.otlp_environment import EnvironmentProcessor, asked_for, is_otlp
-
-    added = [one for held in outlets.added() for one in getattr(held, "exporters", ())]
-    if any(map(is_otlp, (exporter, *added))):
-        return []  # which reads the same variables
-    found = asked_for()
-    return [] if found is None else [EnvironmentProcessor(found, lambda: processor.behind)]
 
 
 # -- the end ---------------------------------------------------------------------------------------

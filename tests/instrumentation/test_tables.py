@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from peekr.instrumentation.runtime import Hook, loaded
+from peekr.instrumentation.runtime import Hook
 from peekr.instrumentation.sdks import _folders  # pyright: ignore[reportPrivateUsage]
+from peekr.late import loaded
 
 
 def _rows() -> list[Hook]:

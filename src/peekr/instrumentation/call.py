@@ -28,7 +28,8 @@ from peekr.instrumentation import (
     iterators,
 )
 from peekr.instrumentation.propagation import withhold
-from peekr.instrumentation.runtime import ACTIVE_KEY, Hook, Runtime, loaded, open_streams
+from peekr.instrumentation.runtime import ACTIVE_KEY, Hook, Runtime, open_streams
+from peekr.late import loaded
 from peekr.messages import dump
 from peekr.pricing.book import Pending, PriceBook, tier_of
 from peekr.semconv import otel, own

@@ -18,9 +18,9 @@ from peekr.instrumentation.runtime import (
     SUPPRESS_KEY,
     Hook,
     Runtime,
-    loaded,
     open_streams,
 )
+from peekr.late import loaded
 
 __all__ = ["drive", "drive_async", "end_open_streams"]
 

@@ -15,6 +15,7 @@ from peekr.instrumentation.stream import (
     AsyncStreamProxy,
     GeneratorProxy,
     IterableProxy,
+    ResponseProxy,
     StreamProxy,
 )
 
@@ -60,6 +61,38 @@ def conclude(
         hold.error = error
 
 
+_BODY = frozenset(
+    [
+        "content",
+        "text",
+        "json",
+        "read",
+        "aread",
+        "iter_bytes",
+        "iter_raw",
+        "iter_text",
+        "iter_lines",
+        "aiter_bytes",
+        "aiter_raw",
+        "aiter_text",
+        "aiter_lines",
+    ]
+)
+
+
+class _HeldResponse(ResponseProxy):
+    """An HTTP response whose body, read from it itself, nobody looks at: that is noted."""
+
+    def __init__(self, wrapped: Any, closed: Any, unseen: Callable[[str], None]) -> None:
+        super().__init__(wrapped, closed)
+        self._self_unseen = unseen
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _BODY:
+            self._self_unseen("the HTTP response")
+        return getattr(self.__wrapped__, name)
+
+
 class HeldStream(StreamProxy):
     """A synchronous stream."""
 
@@ -69,6 +102,10 @@ class HeldStream(StreamProxy):
 
     def __next__(self) -> Any:
         return self._self_step(lambda: next(self.__wrapped__))
+
+    def _self_shown(self, response: Any) -> Any:
+        call = cast("GuardedCall", self._self_call)
+        return _HeldResponse(response, self._self_left, call.unseen)
 
     def _self_loop(self) -> Iterator[Any]:
         step = iter(self.__wrapped__).__next__
@@ -164,6 +201,10 @@ class HeldAsyncStream(AsyncStreamProxy):
 
     async def _self_stop(self) -> None:
         await _aclose(self.__wrapped__)
+
+    def _self_shown(self, response: Any) -> Any:
+        call = cast("GuardedCall", self._self_call)
+        return _HeldResponse(response, self._self_left, call.unseen)
 
 
 class HeldAsyncIterable(AsyncIterableProxy, HeldAsyncStream):

@@ -15,9 +15,10 @@ from peekr import faults
 from peekr._version import __version__
 from peekr.config import content_capture
 from peekr.instrumentation.metrics import CallMetrics
-from peekr.instrumentation.runtime import Hook, Runtime, loaded
+from peekr.instrumentation.runtime import Hook, Runtime
 from peekr.instrumentation.versions import installed
 from peekr.instrumentation.wrappers import makers_of
+from peekr.late import loaded
 from peekr.semconv.otel import SCHEMA_URL
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ when the first call is made.
 
 from __future__ import annotations
 
-import importlib
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
@@ -34,7 +33,6 @@ __all__ = [
     "Hook",
     "Runtime",
     "is_suppressed",
-    "loaded",
     "open_streams",
 ]
 
@@ -117,16 +115,6 @@ class Hook(NamedTuple):
     unless: Optional[str] = None
 
 
-class _Loaded(dict[str, Any]):
-    """Values of modules by `module:name`, each found at its first use."""
-
-    def __missing__(self, name: str) -> Any:
-        module, _, attribute = name.partition(":")
-        value = self[name] = getattr(importlib.import_module(module), attribute)
-        return value
-
-
-loaded = _Loaded()
 open_streams: weakref.WeakSet[Call] = weakref.WeakSet()
 """Calls whose answer is still coming."""
 

@@ -8,7 +8,7 @@ import logging
 import os
 import pkgutil
 import sys
-from typing import Any, Optional, cast
+from typing import Any, Callable, Optional, cast
 
 import wrapt
 
@@ -16,7 +16,15 @@ from peekr import faults
 from peekr.instrumentation.hooks import Instrumentation
 from peekr.instrumentation.versions import unsupported
 
-__all__ = ["arguments_in_force", "every", "is_disabled", "leave_all", "watch_all"]
+__all__ = [
+    "add_admission",
+    "arguments_in_force",
+    "every",
+    "is_disabled",
+    "leave_all",
+    "remove_admission",
+    "watch_all",
+]
 
 _DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 
@@ -25,6 +33,7 @@ _expected: set[str] = set()
 _loaded: dict[str, tuple[Instrumentation, ...]] = {}
 _arguments: Optional[dict[str, Any]] = None
 _refused: set[str] = set()
+_standing: list[Callable[[Any], None]] = []
 
 
 def watch_all(**arguments: Any) -> None:
@@ -45,6 +54,25 @@ def watch_all(**arguments: Any) -> None:
                 # At once where the application has imported the SDK already.
                 imported = functools.partial(_imported, name)
                 cast("Any", wrapt).register_post_import_hook(imported, sdk)
+
+
+def add_admission(admission: Callable[[Any], None]) -> None:
+    """Ask a function about every call until it is removed, whoever changes the arguments meanwhile.
+
+    Args:
+        admission: Runs last, on the caller's thread; see `Runtime.admissions`.
+    """
+    _standing.append(admission)
+    for name in list(_loaded):
+        _watch(name)
+
+
+def remove_admission(admission: Callable[[Any], None]) -> None:
+    """Ask it no more; one that was not added is passed over."""
+    if admission in _standing:
+        _standing.remove(admission)
+        for name in list(_loaded):
+            _watch(name)
 
 
 def leave_all() -> None:
@@ -109,7 +137,8 @@ def _watch(name: str) -> None:
     for instrumentation in _loaded[name]:
         try:
             if _is_usable(instrumentation):
-                instrumentation.watch(**_arguments)
+                admissions = (*(_arguments.get("admissions") or ()), *_standing)
+                instrumentation.watch(**{**_arguments, "admissions": admissions})
         except Exception:
             faults.report(f"hooking the SDK of {instrumentation.name}")
 

@@ -17,8 +17,8 @@ from peekr.encoding import loads
 from peekr.instrumentation import Accumulator, Response
 from peekr.instrumentation.call import Call
 from peekr.instrumentation.events import SPLITTERS
-from peekr.instrumentation.runtime import loaded
 from peekr.instrumentation.stream import deliver as deliver_parsed
+from peekr.late import loaded
 from peekr.semconv import own
 
 __all__ = ["Tap", "deliver", "deliver_raw", "deliver_request", "is_raw"]

@@ -21,7 +21,7 @@ from opentelemetry import context as otel_context
 from peekr import faults
 from peekr.instrumentation import Accumulator
 from peekr.instrumentation.call import Call
-from peekr.instrumentation.runtime import loaded
+from peekr.late import loaded
 
 if TYPE_CHECKING:
 
@@ -41,6 +41,7 @@ __all__ = [
     "AsyncStreamProxy",
     "GeneratorProxy",
     "IterableProxy",
+    "ResponseProxy",
     "StreamProxy",
     "deliver",
     "proxy_kind",
@@ -100,8 +101,11 @@ class _Proxy(_ObjectProxy):
         """The SDK's HTTP response; closing it closes the stream, as the SDKs' helpers do."""
         response = self.__wrapped__.response
         if self._self_response is None or self._self_response.__wrapped__ is not response:
-            self._self_response = _ResponseProxy(response, self._self_left)
+            self._self_response = self._self_shown(response)
         return self._self_response
+
+    def _self_shown(self, response: Any) -> Any:
+        return ResponseProxy(response, self._self_left)
 
     def __copy__(self) -> Any:
         return self
@@ -325,7 +329,7 @@ class AsyncIterator(AsyncStreamProxy):
         pass
 
 
-class _ResponseProxy(_ObjectProxy):
+class ResponseProxy(_ObjectProxy):
     """An HTTP response whose closing ends the call."""
 
     def __init__(self, wrapped: Any, closed: Any) -> None:
@@ -333,12 +337,14 @@ class _ResponseProxy(_ObjectProxy):
         self._self_closed = closed
 
     def close(self) -> Any:
+        """Close the response and end the call."""
         try:
             return self.__wrapped__.close()
         finally:
             self._self_closed()
 
     async def aclose(self) -> Any:
+        """Close the response and end the call."""
         try:
             return await self.__wrapped__.aclose()
         finally:

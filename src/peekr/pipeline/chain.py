@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 else:
     Stage = object
 
-__all__ = ["Chain", "Stage"]
+__all__ = ["Chain", "Late", "Stage"]
 
 
 class Chain:
@@ -110,3 +110,35 @@ class Chain:
         deadline = time.monotonic() + timeout_s
         done = [stage.close(max(0.0, deadline - time.monotonic())) for stage in self._stages]
         return all(done)
+
+
+class Late:
+    """A stage that is made when the first span comes."""
+
+    def __init__(self, make: Callable[[], Stage]) -> None:
+        """Remember how to make it.
+
+        Args:
+            make: Makes the stage; called once or, when two threads come at once, twice, of which
+                one is forgotten before it has seen a span.
+        """
+        self._make = make
+        self._made: list[Stage] = []
+
+    def take(
+        self, span: ReadableSpan, resume: Callable[[ReadableSpan], None]
+    ) -> Optional[ReadableSpan]:
+        """Have the stage take a span."""
+        made = self._made
+        if not made:
+            # append() and [0] are one step each: whoever is first decides for all.
+            made.append(self._make())
+        return made[0].take(span, resume)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait for the stage, if there is one."""
+        return all(stage.flush(timeout_s) for stage in self._made[:1])
+
+    def close(self, timeout_s: float) -> bool:
+        """Close the stage, if there is one."""
+        return all(stage.close(timeout_s) for stage in self._made[:1])

@@ -6,15 +6,16 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Optional, Union
 
-from peekr.pricing import library
-from peekr.pricing.rates import PricedModel, Rates
+from peekr.late import loaded
 
 if TYPE_CHECKING:
     from peekr.pricing.own import OwnPrices
+    from peekr.pricing.rates import PricedModel, Rates
 
 __all__ = ["PENDING", "Pending", "PriceBook", "tier_of"]
 
 _MAX_KNOWN = 4_096
+_LOAD_BEHIND = "peekr.pricing.library:load_behind"
 _STANDARD = frozenset(
     ("", "default", "auto", "standard", "standard_only", "on_demand", "on-demand", "none", "scale")
 )
@@ -46,10 +47,12 @@ class PriceBook:
 
     def begin(self) -> None:
         """Have the table loaded, now that a call is on its way; costs next to nothing."""
-        library.load_behind()
+        loaded[_LOAD_BEHIND]()
 
     def load(self) -> None:
         """Have the table loaded when this returns."""
+        from peekr.pricing import library
+
         library.load()
 
     def rates(
@@ -94,6 +97,8 @@ class PriceBook:
             for name in (model, answered):
                 found = found or (self._own.find(provider, name) if name else None)
         if found is None and names:
+            from peekr.pricing import library
+
             table = library.loaded()
             if table is None:
                 if not library.is_settled():
