@@ -261,3 +261,16 @@ def test_error_is_raised_once_and_then_the_stream_is_over(bare_telemetry: Teleme
             next(stream)
         assert list(stream) == []
     assert len(bare_telemetry.records) == 1
+
+
+def test_body_that_is_read_past_the_stream_is_said_to_be_unchecked(bare_telemetry: Telemetry):
+    bare_telemetry.instrument(guardrails=[Finds(stream="window")])
+    recording = events(*(chunk({"content": piece}) for piece in PIECES))
+    with Player(recording) as player, make_client("sync", f"{player.url}/v1") as client:
+        stream = client.chat.completions.create(**CHAT, stream=True)
+        assert stream.response.status_code == 200
+        assert b"data:" in b"".join(stream.response.iter_bytes())
+        stream.close()
+    assert bare_telemetry.record["attributes"]["guardrail_unchecked"] == [
+        {"field": "output", "what": "the HTTP response"}
+    ]
