@@ -253,6 +253,39 @@ def test_a_call_whose_tool_makes_another_call_counts_beside_it(file: Any) -> Non
     assert calls_of(report(path))[:2] == (4, 5_000 + 100 + 20 + 100)
 
 
+AGENTS_SPAN: Any = {
+    **AGENT, "tokens_input": 200, "tokens_output": 20, "cost_usd": None, "name": "invoke_agent a"
+}  # fmt: skip
+
+
+def test_a_call_that_comes_after_what_repeats_it_counts_alone(file: Any) -> None:
+    """As where it waited for its evaluation."""
+    path = file(
+        span(8, parent=9),
+        span(9, **AGENTS_SPAN),
+        call(1, parent=8, user_id="ada"),
+        call(2, parent=9, user_id="ada"),
+        call(4, trace=2, name="ChatOpenAI", cost_usd=9.0, model=["odd"]),
+        call(3, parent=4, trace=2, user_id="ada"),
+        call(6, trace=3, name="chat elsewhere", cost_usd=0.5),
+        call(5, parent=6, trace=3, tokens_input=20),
+    )
+    document = report(path, "--by", "model", "--by", "user,day")
+    assert calls_of(document) == (5, 420, 0.54)
+    assert document["unpriced"] == []
+    assert by(document, "model") == {"gpt-4o": 0.54}
+    assert by(document, "user", "day") == {
+        ("ada", "2026-01-01"): 0.03,
+        (None, "2026-01-01"): 0.51,
+    }
+    assert document["most_expensive"][0]["cost_usd"] == 0.5
+
+
+def test_of_two_instrumentations_of_one_call_one_counts(file: Any) -> None:
+    path = file(call(1, parent=2, name="chat gpt-4o"), call(2))
+    assert calls_of(report(path)) == (1, 100, 0.01)
+
+
 def test_calls_of_other_instrumentations_count(file: Any) -> None:
     path = file(call(1, parent=2, name="chat gpt-4o"), span(2), call(3, name="chat gpt-4o"))
     assert calls_of(report(path)) == (2, 200, 0.02)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Optional, cast
 
 from peekr.costs.dimensions import DIMENSIONS, Document, chooser, text_of, whole
-from peekr.costs.once import OWN, Below
+from peekr.costs.once import OWN, Below, Counted
 from peekr.costs.sums import CallCost, CostReport, Group, Sums, Table, Unpriced
 from peekr.pricing.book import PriceBook
 from peekr.pricing.spans import Price, price_of
@@ -37,7 +37,7 @@ def report(
     Memory: the groups, and with frameworks' spans the ids of those whose root has not come yet.
 
     Args:
-        reader: The file; spans stand in the order of their ends, as Peekr writes them.
+        reader: The file; its spans stand in about the order of their ends, as Peekr writes them.
         groupings: What to sum by: a table each.
         query: Which calls: those of a trace, session or model, failed ones, those since a moment.
         top: How many of the most expensive and of the slowest calls to name.
@@ -86,6 +86,7 @@ class _Pass:
         self._slow = _Top(top)
         self._unpriced: dict[tuple[Any, Any], list[int]] = {}
         self._below = Below()
+        self._taken_back: set[Any] = set()
 
     def run(self, blocks: Iterable[list[Document]]) -> bool:
         """Read all; False where it turned out that spans may wrap others, and that matters."""
@@ -116,13 +117,18 @@ class _Pass:
                     output = whole(output)
                 if type(cost) is not float and cost is not None:
                     cost = number(cost)
+                counted: Optional[Counted] = None
                 if document.get("name") not in own:
                     if not nested:
                         return False
-                    if not self._below.counts(document, get(_OPERATION), tokens, output):
+                    counted = self._below.counts(document, get(_OPERATION), tokens, output)
+                    if counted is None:
                         continue
-                elif nested:
-                    self._below.own_call(document, tokens, output)
+                elif nested and not self._below.own_call(document, tokens, output):
+                    continue
+                if nested:
+                    for repeated in self._below.repeated_above(document, tokens, output):
+                        self._take_back(repeated)
                 if wanted is not None and not wanted(document, attributes):
                     continue
                 saved = get("cost_saved_usd")
@@ -162,6 +168,22 @@ class _Pass:
                 if more:
                     price = 0.0 if is_refused else cost
                     self._add_more(document, attributes, tokens, output, price, saved)
+                if counted is not None:
+                    # Not the record itself: what is kept drives the rest out of the cache.
+                    counted.stands = True
+                    counted.how = (
+                        key,
+                        self._keys(document, attributes) if more else (),
+                        cost,
+                        document.get("status") == "error",
+                        get("model"),
+                        get("provider"),
+                        get("tokens_cache_read"),
+                        get("tokens_cache_write"),
+                        get("tokens_reasoning"),
+                        saved,
+                        (document.get("trace_id"), document.get("span_id")),
+                    )
                 if cost is None:
                     if not is_refused:
                         self._note_unpriced(get("provider"), get("model"), tokens + output)
@@ -184,13 +206,11 @@ class _Pass:
         saved: Any,
     ) -> None:
         get = attributes.get
-        for place, readers in enumerate(self._groupings):
-            if not place and len(readers) == 1:
-                continue  # the first one is done
-            key = tuple(text_of(read(document, attributes)) for read in readers)
-            sums = self._tables[place].get(key)
+        keys = self._keys(document, attributes)
+        for table, key in zip(self._tables[-len(keys) :], keys):
+            sums = table.get(key)
             if sums is None:
-                sums = self._tables[place][key] = Sums()
+                sums = table[key] = Sums()
             sums.calls += 1
             sums.input += tokens
             sums.output += output
@@ -202,6 +222,44 @@ class _Pass:
             if document.get("status") == "error":
                 sums.errors += 1
             _add_cache(sums, get("tokens_cache_read"), get("tokens_cache_write"), saved)
+
+    def _keys(self, document: Document, attributes: Document) -> tuple[Any, ...]:
+        """The keys of a call in the tables, but for a first one of a single dimension."""
+        groupings = self._groupings
+        return tuple(
+            tuple(text_of(read(document, attributes)) for read in readers)
+            for readers in (groupings[1:] if len(groupings[0]) == 1 else groupings)
+        )
+
+    def _take_back(self, counted: Counted) -> None:
+        key, keys, cost, is_error, model, provider, read, written, reasoning, saved, ids = (
+            counted.how
+        )
+        one = Sums()
+        one.calls, one.input, one.output = 1, counted.tokens, counted.output
+        one.errors = int(is_error)
+        one.reasoning = whole(reasoning)
+        if cost is None:
+            one.unpriced = 1
+            unpriced = self._unpriced.get((text_of(provider), text_of(model)))
+            if unpriced is not None:
+                unpriced[0] -= 1
+                unpriced[1] -= counted.tokens + counted.output
+        else:
+            one.cost_usd = cost
+        _add_cache(one, read, written, saved)
+        if isinstance(key, (list, dict)):
+            key = str(cast("object", key))
+        places = self._tables if len(keys) == len(self._tables) else self._tables[1:]
+        found = [*zip(places, keys), *([] if places is self._tables else [(self._tables[0], key)])]
+        for table, place in found:
+            sums = table.get(place)
+            if sums is not None:
+                sums.add(one, -1)
+                sums.cost_usd = round(sums.cost_usd, 12) + 0.0
+                if not sums.calls:
+                    del table[place]
+        self._taken_back.add(ids)
 
     def _note_unpriced(self, provider: Any, model: Any, tokens: int) -> None:
         key = (text_of(provider), text_of(model))
@@ -237,9 +295,16 @@ class _Pass:
         unpriced = [
             Unpriced(provider, model, calls, tokens)
             for (provider, model), (calls, tokens) in self._unpriced.items()
+            if calls
         ]
         unpriced.sort(key=lambda one: (-one.tokens, one.model or ""))
-        return CostReport(total, tables, self._expensive.calls(), self._slow.calls(), unpriced)
+        return CostReport(
+            total, tables, self._named(self._expensive), self._named(self._slow), unpriced
+        )
+
+    def _named(self, top: _Top) -> list[CallCost]:
+        gone = self._taken_back
+        return [call for call in top.calls() if (call.trace_id, call.span_id) not in gone]
 
 
 def _rank(group: Group) -> tuple[float, int, tuple[str, ...]]:

@@ -40,15 +40,22 @@ class Sums:
     )
 
     def __init__(self) -> None:
-        self.calls = self.errors = self.unpriced = 0
-        self.input = self.output = self.cache_read = self.cache_write = self.reasoning = 0
-        self.unknown_saving = 0
-        self.cost_usd = self.saved_usd = 0.0
+        self.calls: int = 0
+        self.errors: int = 0
+        self.unpriced: int = 0
+        self.input: int = 0
+        self.output: int = 0
+        self.cache_read: int = 0
+        self.cache_write: int = 0
+        self.reasoning: int = 0
+        self.unknown_saving: int = 0
+        self.cost_usd: float = 0.0
+        self.saved_usd: float = 0.0
 
-    def add(self, other: Sums) -> None:
-        """Add what others add up to."""
+    def add(self, other: Sums, sign: int = 1) -> None:
+        """Add what others add up to, or take it away where the sign is -1."""
         for name in self.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            setattr(self, name, getattr(self, name) + sign * getattr(other, name))
 
 
 @dataclass
