@@ -93,7 +93,7 @@ class Below:
     ) -> Optional[Counted]:
         """Take another span with tokens; None where calls below it say what it says."""
         made = Counted(operation, tokens, output)
-        below = self._sums.pop(document.get("span_id"), None)
+        below = self._sums.pop(document.get("span_id"), None) if self._sums else None
         if below is not None and made.is_said_by(below[0], below[1]):
             self._add(document, *below)
             self._remember(document, None)
@@ -103,6 +103,11 @@ class Below:
         self._add(document, tokens, output, False)
         self._remember(document, made)
         return made
+
+    def is_late(self, document: Document) -> bool:
+        """Whether the span above it has come already."""
+        above = document.get("parent_id")
+        return above in self._recent or above in self._older
 
     def repeated_above(self, document: Document, tokens: int, output: int) -> list[Counted]:
         """What was counted above a call that comes now, and does not count any more."""

@@ -126,7 +126,7 @@ class _Pass:
                         continue
                 elif nested and not self._below.own_call(document, tokens, output):
                     continue
-                if nested:
+                if nested and self._below.is_late(document):
                     for repeated in self._below.repeated_above(document, tokens, output):
                         self._take_back(repeated)
                 if wanted is not None and not wanted(document, attributes):
