@@ -234,6 +234,38 @@ def test_answer_without_a_score_is_said_to_be_unchecked(
     assert ("guardrail_violations" in attributes) is fail_closed
 
 
+def _nothing(span: Any) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("fail_closed", [False, True])
+def test_answer_that_is_not_evaluated_is_said_to_be_unchecked(
+    bare_telemetry: Telemetry, server: SimulatedProviders, fail_closed: bool
+):
+    bare_telemetry.instrument(
+        guardrails=[HallucinationBlock(fail_closed=fail_closed)],
+        evaluators=[Fixed(0.1)],
+        evaluate_filter=_nothing,
+    )
+    if fail_closed:
+        with pytest.raises(peekr.GuardrailError, match="no score"):
+            ask(server, "hello")
+    else:
+        ask(server, "hello")
+    assert bare_telemetry.record["attributes"]["guardrail_unchecked"] == [
+        {"field": "output", "what": "no score", "guard": "HallucinationBlock"}
+    ]
+
+
+def test_vectors_need_no_score(bare_telemetry: Telemetry, server: SimulatedProviders):
+    bare_telemetry.instrument(
+        guardrails=[HallucinationBlock(fail_closed=True)], evaluators=[Fixed(0.1)]
+    )
+    with make_client("sync", server.openai_url) as client:
+        client.embeddings.create(model="text-embedding-3-small", input=["one"])
+    assert "guardrail_unchecked" not in bare_telemetry.record["attributes"]
+
+
 def test_judge_is_added_where_no_evaluator_gives_the_score(
     bare_telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
 ):

@@ -52,11 +52,12 @@ class ScoreStage:
         """Judge one evaluated span; always returns it, or a copy, at once."""
         del resume
         attributes: Mapping[str, Any] = span.attributes or {}
-        if not _is_evaluated(attributes):
-            return span
         context = span.context
         span_id = 0 if context is None else context.span_id
         can_withhold = span_id in self._expected
+        # What no evaluator has looked at has no score: that is said of calls that may be withheld.
+        if not _is_evaluated(attributes) and not (can_withhold and _has_texts(attributes)):
+            return span
         scores, details = scores_of(span), _details(attributes)
         found: dict[str, list[dict[str, Any]]] = {}
         blocked: Optional[tuple[Any, str]] = None
@@ -98,6 +99,12 @@ class ScoreStage:
 
 def _is_evaluated(attributes: Mapping[str, Any]) -> bool:
     return own.PEEKR_EVAL_SCORES in attributes or own.PEEKR_EVAL_ERRORS in attributes
+
+
+def _has_texts(attributes: Mapping[str, Any]) -> bool:
+    is_vectors = attributes.get(otel.GEN_AI_OPERATION_NAME) == "embeddings"
+    # An error has no answer, or one that is withheld already.
+    return not is_vectors and otel.ERROR_TYPE not in attributes
 
 
 def _details(attributes: Mapping[str, Any]) -> Optional[list[Any]]:
