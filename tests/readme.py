@@ -92,7 +92,7 @@ def described_arguments(docstring: str) -> Dict[str, str]:
 
 def environment() -> str:
     """The variables that Peekr reads."""
-    from peekr.config import ENVIRONMENT
+    from peekr.environment import ENVIRONMENT
 
     rows = [[f"`{name}`", variable.meaning] for name, variable in ENVIRONMENT.items()]
     return table(["variable", "meaning"], rows)

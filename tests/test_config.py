@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import peekr
-from peekr import config
+from peekr import config, environment
 from peekr.config import Settings
 
 from .conftest import Telemetry
@@ -55,7 +55,7 @@ class _Otlp(SpanExporter):
 
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in config.ENVIRONMENT:
+    for name in environment.ENVIRONMENT:
         if name != "PEEKR_RAISE_FAULTS":
             monkeypatch.delenv(name, raising=False)
 
@@ -307,7 +307,7 @@ def test_every_variable_that_is_read_is_in_the_table() -> None:
     read = {
         word for file in folder.rglob("*.py") for word in _quoted_variables(file.read_text("utf-8"))
     }
-    assert read == set(config.ENVIRONMENT)
+    assert read == set(environment.ENVIRONMENT)
 
 
 def _quoted_variables(source: str) -> Sequence[str]:

@@ -16,7 +16,7 @@ import click
 import pytest
 
 import peekr
-from peekr import config
+from peekr import environment
 from peekr.cli import COMMANDS
 
 from . import readme
@@ -76,13 +76,13 @@ def test_every_command_and_option_is_explained(command: str) -> None:
                 assert re.search(rf"[`\s]{option}\b", section), f"{command} {option}"
 
 
-@pytest.mark.parametrize("variable", config.ENVIRONMENT)
+@pytest.mark.parametrize("variable", environment.ENVIRONMENT)
 def test_every_variable_is_explained(variable: str) -> None:
     assert f"`{variable}`" in TEXT
 
 
 def test_every_variable_that_is_mentioned_exists() -> None:
-    assert set(re.findall(r"PEEKR_[A-Z_]+[A-Z]", TEXT)) <= set(config.ENVIRONMENT)
+    assert set(re.findall(r"PEEKR_[A-Z_]+[A-Z]", TEXT)) <= set(environment.ENVIRONMENT)
 
 
 def test_every_name_that_is_mentioned_exists() -> None:

@@ -17,9 +17,9 @@ from typing import Any, Optional, cast
 from opentelemetry.instrumentation.distro import BaseDistro
 from opentelemetry.sdk import _configuration as sdk_configuration
 
-from peekr import bootstrap, config, named_exporters, provider
+from peekr import bootstrap, environment, named_exporters, provider
 from peekr._version import __version__
-from peekr.errors import ConfigurationError
+from peekr.errors import PeekrError
 from peekr.instrumentation import rivals, sdks
 from peekr.instrumentation.versions import broken, installed
 from peekr.pipeline.processor import PeekrSpanProcessor
@@ -116,7 +116,7 @@ def start() -> None:
     try:
         bootstrap.instrument(**arguments())
         named_exporters.join()
-    except (ConfigurationError, TypeError) as error:
+    except (PeekrError, TypeError) as error:
         _logger.error("Peekr is off: %s", error)
     except Exception:
         _logger.exception("Peekr is off")
@@ -129,7 +129,7 @@ def arguments(environ: Optional[Mapping[str, str]] = None) -> dict[str, Any]:
         ConfigurationError: a variable has a value that cannot be used; the message names it.
     """
     environ = os.environ if environ is None else environ
-    given = config.arguments_of_launcher(environ)
+    given = environment.arguments_of_launcher(environ)
     names = named_exporters.asked_for(environ)
     if names & {"peekr_jsonl", "peekr_sqlite"}:
         given.setdefault("storage", None)
@@ -161,7 +161,7 @@ def _is_wanted() -> bool:
         return True
     return any(
         os.environ.get(name)
-        for name, variable in config.ENVIRONMENT.items()
+        for name, variable in environment.ENVIRONMENT.items()
         if variable.argument is not None
     )
 

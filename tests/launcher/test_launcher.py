@@ -11,11 +11,11 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence
 import pytest
 
 import peekr
-from peekr import config, distro
+from peekr import distro, environment
 from peekr.instrumentation import rivals
 
 from ..support.endpoint import Endpoint
-from .running import Done, run
+from .running import Done, other_instrumentors, run
 
 CALL = """
 import openai
@@ -164,7 +164,7 @@ def test_every_plain_argument_has_its_variable() -> None:
         "tracer_provider",
     }
     for argument in set(inspect.signature(peekr.instrument).parameters) - objects:
-        variable = config.ENVIRONMENT[f"PEEKR_{argument.upper()}"]
+        variable = environment.ENVIRONMENT[f"PEEKR_{argument.upper()}"]
         # Those without an argument always hold.
         assert variable.argument in (None, argument)
 
@@ -350,6 +350,7 @@ def test_the_provider_is_opentelemetrys_with_peekr_in_front(ask: Callable[..., D
 def test_an_instrumentor_that_is_disabled_by_name_is_off(
     ask: Callable[..., Done], names: str
 ) -> None:
+    names = f"{names},{other_instrumentors()}"
     assert ask(OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=names).records == []
     program = "import peekr; peekr.instrument(console=False); ask()"
     done = ask(program, launched=False, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=names)

@@ -17,7 +17,7 @@ __all__ = ["COMMANDS", "help_text", "main", "version_text"]
 COMMANDS = {
     "completion": ("peekr.cli.completion", "Print the script for a shell's completion."),
     "cost": ("peekr.cli.cost", "Sum up what model calls cost, by model, tenant, user, day, …."),
-    "dashboard": ("peekr.cli.dashboard", "Write a trace file as one HTML page with everything in it."),
+    "dashboard": ("peekr.cli.dashboard", "Write a trace file as one HTML page."),
     "diff": ("peekr.cli.diff", "Compare two traces: the first message that differs, tokens, cost."),
     "doctor": ("peekr.cli.doctor", "Say what is watched, by whom, and what is wrong."),
     "eval": ("peekr.cli.eval", "Score stored traces with a rubric or evaluators."),

@@ -10,7 +10,7 @@ from typing import Any, Optional, cast
 
 from opentelemetry import trace as otel_trace
 
-from peekr import bootstrap, config, provider
+from peekr import bootstrap, config, environment, provider
 from peekr._version import __version__
 from peekr.instrumentation import rivals, sdks
 from peekr.instrumentation.hooks import HookState, Instrumentation
@@ -254,7 +254,7 @@ def _names(group: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    known = (*config.ENVIRONMENT, *_OTEL)
+    known = (*environment.ENVIRONMENT, *_OTEL)
     found = {name: value for name, value in os.environ.items() if name.startswith("PEEKR_")}
     found.update({name: os.environ[name] for name in known if os.environ.get(name)})
     return {

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from peekr import config
+from peekr import config, environment
 from peekr.errors import ConfigurationError
 
 __all__ = ["judged"]
@@ -34,13 +34,13 @@ def judged(found: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 def _settings(found: dict[str, Any]) -> Iterator[str]:
     try:
-        config.arguments_of_launcher()
+        environment.arguments_of_launcher()
         config.from_environment()
     except ConfigurationError as error:
         yield f"{error}: Peekr does not start under opentelemetry-instrument."
     for name in found["environment"]:
-        if name.startswith("PEEKR_") and name not in config.ENVIRONMENT:
-            near = difflib.get_close_matches(name, list(config.ENVIRONMENT), 1)
+        if name.startswith("PEEKR_") and name not in environment.ENVIRONMENT:
+            near = difflib.get_close_matches(name, list(environment.ENVIRONMENT), 1)
             hint = f"; did you mean {near[0]}?" if near else "."
             yield f"{name} is no variable that Peekr reads{hint}"
     if found["is_active"] and found["provider"]["is_disabled"]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-from peekr import config
+from peekr import environment
 from peekr.errors import ConfigurationError
 from peekr.instrumentation import sdks
 from peekr.instrumentation.hooks import Instrumentation
@@ -66,7 +66,7 @@ class ProviderInstrumentor(BaseInstrumentor):
 
 def _from_environment() -> dict[str, Any]:
     try:
-        given = config.arguments_of_launcher().get("capture_content")
+        given = environment.arguments_of_launcher().get("capture_content")
     except ConfigurationError as error:
         # It may be the very variable that keeps content out.
         _logger.warning("%s; calls are recorded without their contents", error)

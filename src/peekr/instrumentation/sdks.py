@@ -6,7 +6,6 @@ import functools
 import importlib
 import logging
 import os
-import pkgutil
 import sys
 from typing import Any, Callable, Optional, cast
 
@@ -116,8 +115,19 @@ def is_disabled(name: str) -> bool:
 
 
 def _folders() -> list[str]:
-    package = importlib.import_module("peekr.instrumentation")
-    return [found.name for found in pkgutil.iter_modules(package.__path__) if found.ispkg]
+    folder = os.path.dirname(__file__)
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry.name for entry in entries if _is_provider(entry)]
+        return sorted(found)
+    except OSError:
+        import pkgutil  # from a zip file, which takes longer
+
+        return [found.name for found in pkgutil.iter_modules([folder]) if found.ispkg]
+
+
+def _is_provider(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir() and os.path.exists(os.path.join(entry.path, "hooks.py"))
 
 
 def _imported(name: str, module: Any) -> None:
@@ -137,8 +147,9 @@ def _watch(name: str) -> None:
     for instrumentation in _loaded[name]:
         try:
             if _is_usable(instrumentation):
-                admissions = (*(_arguments.get("admissions") or ()), *_standing)
-                instrumentation.watch(**{**_arguments, "admissions": admissions})
+                arguments: dict[str, Any] = dict(_arguments)
+                arguments["admissions"] = (*(arguments.get("admissions") or ()), *_standing)
+                instrumentation.watch(**arguments)
         except Exception:
             faults.report(f"hooking the SDK of {instrumentation.name}")
 

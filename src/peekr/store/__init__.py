@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from peekr.record import SpanRecord
+if TYPE_CHECKING:
+    from peekr.record import SpanRecord
 
 __all__ = ["RecordSink"]
 

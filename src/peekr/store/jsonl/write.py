@@ -8,13 +8,15 @@ import stat
 import threading
 import time
 import weakref
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 import orjson
 
 from peekr.encoding import dumps
-from peekr.record import SpanRecord
 from peekr.store.outage import Outage
+
+if TYPE_CHECKING:
+    from peekr.record import SpanRecord
 
 __all__ = ["JsonlSink"]
 
