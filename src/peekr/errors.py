@@ -11,6 +11,8 @@ own. None of them is ever raised out of a model call that is merely watched; `Gu
     ├── EvaluationError                    an evaluator could not give a score; the message says why
     ├── GuardrailError                     a guardrail stopped a model call or withheld its answer
     ├── RedactionError                     a canary went through redaction, or nothing was tested
+    ├── ReplayError                        a recorded call cannot be replayed; the message says why
+    │   └── ReplayMismatchError            no recorded call is the one that is made
     └── UnreadableFileError                a trace file that cannot be read; the message is one line
 """
 
@@ -26,6 +28,8 @@ __all__ = [
     "GuardrailError",
     "PeekrError",
     "RedactionError",
+    "ReplayError",
+    "ReplayMismatchError",
     "UnreadableFileError",
 ]
 
@@ -118,6 +122,14 @@ class RedactionError(PeekrError):
     def __init__(self, message: str, report: Any = None) -> None:
         super().__init__(message)
         self.report = report
+
+
+class ReplayError(PeekrError):
+    """A recorded model call cannot be replayed: content that is cut, redacted or absent, say."""
+
+
+class ReplayMismatchError(ReplayError):
+    """A model call is made that is none of the recorded ones; the message tells what is nearest."""
 
 
 class UnreadableFileError(PeekrError):
