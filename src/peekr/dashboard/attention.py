@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import NamedTuple, Optional
 
-from peekr.dashboard.collect import Collection, ErrorGroup
-from peekr.dashboard.figures import nearest_rank
+from peekr.dashboard.cells import CALLS, COST, CUT_SHORT, PRICED, Totals
+from peekr.dashboard.collect import Collection
+from peekr.dashboard.traces import ErrorGroup
+from peekr.summary import format_cost, format_duration
 
 __all__ = ["Notice", "notices"]
 
@@ -33,12 +35,13 @@ class Notice(NamedTuple):
 
 def notices(found: Collection) -> list[Notice]:
     """What stands out, the gravest first; empty where nothing does."""
+    halves = _halves(found)
     made = [_of_errors(group) for group in _worst_groups(found)]
     made += [
         notice
         for notice in (
-            _latency(found),
-            _cost(found),
+            _latency(halves),
+            _cost(halves),
             _loops(found),
             _score(found),
             _guards(found),
@@ -66,44 +69,53 @@ def _of_errors(group: ErrorGroup) -> Notice:
 
 def _quarters(found: Collection) -> Optional[tuple[list[int], list[int]]]:
     """The numbers of the buckets before the last quarter of the time, and of those in it."""
-    first, end = found.series.span
+    first, end = found.cells.span
     if end - first < 8:
         return None
     cut = end - (end - first) // 4
     return list(range(first, cut)), list(range(cut, end))
 
 
-def _latency(found: Collection) -> Optional[Notice]:
+def _halves(found: Collection) -> Optional[tuple[Totals, Totals]]:
+    """The calls before the last quarter of the time, and those in it, where both are enough."""
     quarters = _quarters(found)
     if quarters is None:
         return None
+    buckets = found.cells.buckets
     before, after = (
-        sorted(ms for key in keys for ms in found.series.durations.get(key, ()))
-        for keys in quarters
+        Totals(cell for key in keys for cell in buckets.get(key, {}).values()) for keys in quarters
     )
-    was, now = nearest_rank(before, 0.95, _LEAST), nearest_rank(after, 0.95, _LEAST)
+    if before.sums[CALLS] < _LEAST or after.sums[CALLS] < _LEAST:
+        return None
+    return before, after
+
+
+def _latency(halves: Optional[tuple[Totals, Totals]]) -> Optional[Notice]:
+    if halves is None:
+        return None
+    was, now = (half.rank(0.95, _LEAST) for half in halves)
     if was is None or now is None or now < was * _GROWTH:
         return None
-    text = f"p95 latency of calls rose from {was:,.0f} ms to {now:,.0f} ms in the last quarter"
+    text = (
+        f"p95 latency of calls rose from {format_duration(was)} to {format_duration(now)} "
+        "in the last quarter of the time"
+    )
     return Notice("warn", text, "#/traces?sort=-dur")
 
 
-def _cost(found: Collection) -> Optional[Notice]:
-    quarters = _quarters(found)
-    if quarters is None:
+def _cost(halves: Optional[tuple[Totals, Totals]]) -> Optional[Notice]:
+    if halves is None:
         return None
-    sums = found.series.buckets
-    each: list[float] = []
-    for keys in quarters:
-        held = [sums[key] for key in keys if key in sums]
-        calls = sum(bucket[0] for bucket in held)
-        if calls < _LEAST:
-            return None
-        each.append(sum(bucket[5] for bucket in held) / calls)
-    was, now = each
+    priced = [half.sums[PRICED] for half in halves]
+    if min(priced) < _LEAST:
+        return None
+    was, now = (half.sums[COST] / half.sums[PRICED] for half in halves)
     if not was or now < was * _GROWTH:
         return None
-    text = f"a call costs ${now:.4f} in the last quarter, ${was:.4f} before"
+    text = (
+        f"a priced call costs {format_cost(now)} in the last quarter of the time, "
+        f"{format_cost(was)} before"
+    )
     return Notice("warn", text, "#/cost")
 
 
@@ -136,17 +148,19 @@ def _guards(found: Collection) -> Optional[Notice]:
 
 
 def _unpriced(found: Collection) -> Optional[Notice]:
-    if not found.unpriced:
+    count = sum(found.unpriced_models.values())
+    if not count:
         return None
     names = ", ".join(name[:40] or "(no model)" for name, _ in found.unpriced_models.most_common(3))
-    calls = "1 call has" if found.unpriced == 1 else f"{found.unpriced:,} calls have"
+    calls = "1 call has" if count == 1 else f"{count:,} calls have"
     return Notice("info", f"{calls} usage and no price ({names})", "#/cost")
 
 
 def _cut_short(found: Collection) -> Optional[Notice]:
-    if not found.cut_short:
+    count = sum(cell[CUT_SHORT] for _, _, cell in found.cells.all())
+    if not count:
         return None
-    answers = "1 answer was" if found.cut_short == 1 else f"{found.cut_short:,} answers were"
+    answers = "1 answer was" if count == 1 else f"{count:,} answers were"
     return Notice("info", f"{answers} cut short by the token limit", "#/traces?cut=1")
 
 

@@ -11,178 +11,48 @@ import heapq
 from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from typing import Optional
+from typing import Any, Optional, cast
 
-from peekr.dashboard.facts import DIMENSIONS, Dimensions, Facts
-from peekr.dashboard.figures import Series, answer_of, mask, question_of
-from peekr.dashboard.kinds import CALLS, is_internal, kind_of
+from peekr.dashboard.cells import DURATIONS, WAITS, Cells
+from peekr.dashboard.facts import Dimensions, Facts
+from peekr.dashboard.figures import answer_of, mask, question_of
+from peekr.dashboard.kinds import CALLS, decide
 from peekr.dashboard.quality import Quality
+from peekr.dashboard.traces import (
+    Call,
+    ErrorGroup,
+    OpenTrace,
+    Session,
+    Span,
+    TraceRow,
+    Work,
+    covered_ms,
+    topmost,
+    wrappers,
+)
 from peekr.record import SpanRecord
+from peekr.semconv import otel, own
 from peekr.summary import error_text, number
 
-__all__ = ["CALL_SUMS", "Collection", "ErrorGroup", "Session", "TraceRow", "Work", "collect"]
+__all__ = ["Collection", "collect"]
+
+Document = dict[str, Any]
 
 _MAX_OPEN = 20_000
 _MAX_LINGERING = 500
 """Traces whose root has ended and that may get a late span."""
 _MAX_GROUPS = 2_000
+_MAX_WORK = 5_000
 _MAX_SESSIONS = 50_000
 _KEPT_SESSIONS = 20_000
 _LISTED = {"newest": 3_600, "failed": 600, "slowest": 300, "dearest": 300, "worst": 200}
 _CUT_SHORT = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
-
-CALL_SUMS = ("calls", "failed", "tokens_in", "tokens_out", "tokens_cached", "cost")
-"""What is summed a bucket of time, in this order."""
-
-
-class Span:
-    """What the sums need to know of one span."""
-
-    __slots__ = (
-        "cached",
-        "cost",
-        "dims",
-        "error",
-        "id",
-        "internal",
-        "kind",
-        "length",
-        "ms",
-        "name",
-        "parent",
-        "reasoning",
-        "start",
-        "tokens_in",
-        "tokens_out",
-        "wait",
-    )
-    id: str
-    parent: Optional[str]
-    name: str
-    kind: str
-    start: float
-    ms: Optional[float]
-    error: str
-    internal: bool
-    length: bool
-    wait: Optional[float]
-    tokens_in: Optional[float]
-    tokens_out: Optional[float]
-    cached: Optional[float]
-    reasoning: Optional[float]
-    cost: Optional[float]
-    dims: tuple[int, ...]
-
-
-class _Open:
-    """A trace whose spans are still coming."""
-
-    __slots__ = ("answer", "question", "root", "score", "session", "spans", "user")
-
-    def __init__(self) -> None:
-        self.spans: list[Span] = []
-        self.root: Optional[Span] = None
-        self.question = self.answer = ""
-        self.session = ""
-        self.user = ""
-        self.score: Optional[float] = None
-
-
-class TraceRow:
-    """One trace as a row of the list.
-
-    Attributes:
-        state: 0 ok, 1 recovered (its root is ok and something in it failed), 2 failed.
-        why: For which list it was kept first.
-    """
-
-    __slots__ = (
-        "answer",
-        "cost",
-        "dims",
-        "errors",
-        "group",
-        "id",
-        "llm",
-        "ms",
-        "name",
-        "question",
-        "score",
-        "session",
-        "spans",
-        "start",
-        "state",
-        "tokens",
-        "tools",
-        "user",
-    )
-    id: str
-    name: str
-    start: float
-    ms: float
-    state: int
-    spans: int
-    errors: int
-    llm: int
-    tools: int
-    tokens: Optional[float]
-    cost: Optional[float]
-    dims: tuple[int, ...]
-    session: str
-    user: str
-    question: str
-    answer: str
-    score: Optional[float]
-    group: str
-
-
-class Work:
-    """Spans of one kind and name."""
-
-    __slots__ = ("durations", "errors", "n", "self_ms")
-
-    def __init__(self) -> None:
-        self.n = self.errors = 0
-        self.self_ms = 0.0
-        self.durations: array[float] = array("d")
-
-
-class ErrorGroup:
-    """Failures that read alike once ids and numbers are masked."""
-
-    __slots__ = ("first", "key", "last", "model", "n", "name", "series", "traces")
-
-    def __init__(self, key: str, name: str, model: str) -> None:
-        self.key, self.name, self.model = key, name, model
-        self.n = 0
-        self.first = self.last = 0.0
-        self.series = Series(1)
-        self.traces: list[str] = []
-
-
-class Session:
-    """The traces of one conversation."""
-
-    __slots__ = (
-        "active_ms",
-        "cost",
-        "errors",
-        "first",
-        "last",
-        "tenant",
-        "tokens",
-        "traces",
-        "turns",
-        "user",
-    )
-
-    def __init__(self) -> None:
-        self.user = self.tenant = ""
-        self.turns = self.errors = 0
-        self.active_ms = self.cost = 0.0
-        self.tokens = 0.0
-        self.first = self.last = 0.0
-        self.traces: list[str] = []
+_STOPPED = ["stop"]
+_DIMENSIONS = 7
+_LATEST_S = 1e11
+"""No moment is later, in Unix seconds, that anything is reckoned with."""
+_OPERATION = otel.GEN_AI_OPERATION_NAME
+_INTERNAL = own.PEEKR_INTERNAL
 
 
 class Collection:
@@ -192,237 +62,302 @@ class Collection:
         self.spans = self.traces = 0
         self.first: Optional[float] = None
         self.last: Optional[float] = None
-        self.series = Series(len(CALL_SUMS))
+        self.cells = Cells(_DIMENSIONS)
         self.dimensions = Dimensions()
-        self.facts = Facts(self.dimensions)
+        self.facts = Facts()
         self.quality = Quality()
         self.work: dict[tuple[str, str], Work] = {}
         self.groups: dict[str, ErrorGroup] = {}
         self.sessions: dict[str, Session] = {}
         self.states = [0, 0, 0]
         self.trace_ms: array[float] = array("d")
-        self.latencies: array[float] = array("d")
-        self.waits: array[float] = array("d")
-        self.calls = self.failed = self.cut_short = self.no_usage = 0
-        self.priced = self.unpriced = 0
-        self.tokens_in = self.tokens_out = self.tokens_cached = self.tokens_reasoning = 0.0
-        self.cached_of = 0.0
-        self.cost = 0.0
         self.unpriced_models: Counter[str] = Counter()
         self.eval_calls = 0
         self.eval_cost = 0.0
         self.listed: dict[str, list[tuple[float, int, TraceRow]]] = {key: [] for key in _LISTED}
         self.typical: dict[str, TraceRow] = {}
-        self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._known: dict[tuple[Any, ...], Work] = {}
+        self._open: OrderedDict[str, OpenTrace] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._sequence = 0
 
     # -- records -----------------------------------------------------------------------------------
 
-    def add(self, record: SpanRecord) -> None:
-        """Take one record."""
-        self.spans += 1
-        attributes = record.attributes
-        get = attributes.get
-        span = Span()
-        span.id, span.parent, span.name = record.span_id, record.parent_id, record.name
-        span.start = start = record.start_time
-        span.ms = record.duration_ms
-        span.kind = kind = kind_of(record.name, attributes)
-        span.internal = is_internal(attributes)
-        span.error = ""
-        span.wait = None
-        span.length = False
-        if record.status == "error":
-            span.error = mask(error_text(record)) or "error"
-        if self.first is None or start < self.first:
-            self.first = start
-        end = record.end_time
-        if end is not None and (self.last is None or end > self.last):
-            self.last = end
-        trace_id = record.trace_id
-        trace = self._open.get(trace_id)
-        if trace is None:
-            trace = self._open[trace_id] = _Open()
-            if len(self._open) > _MAX_OPEN:
-                self._close(*self._open.popitem(last=False))
-        trace.spans.append(span)
-        tokens_in = get("tokens_input")
-        tokens_out = get("tokens_output")
-        span.tokens_in = number(tokens_in) if tokens_in is not None else None
-        span.tokens_out = number(tokens_out) if tokens_out is not None else None
-        cost = get("cost_usd")
-        span.cost = number(cost) if cost is not None else None
-        span.cached = span.reasoning = None
-        if kind in CALLS:
-            cached, reasoning = get("tokens_cache_read"), get("tokens_reasoning")
-            wait = get("time_to_first_token_ms")
-            span.cached = number(cached) if cached is not None else None
-            span.reasoning = number(reasoning) if reasoning is not None else None
-            span.wait = number(wait) if wait is not None else None
-            reasons = get("finish_reasons")
-            if isinstance(reasons, (list, tuple)):
-                span.length = any(r in _CUT_SHORT for r in reasons if isinstance(r, str))  # pyright: ignore[reportUnknownVariableType]
-            if not trace.question:
-                trace.question = question_of(get("input"))
-            answer = answer_of(get("output"))
-            if answer and (trace.root is None or not trace.answer):
-                trace.answer = answer
-        span.dims = self.dimensions.of(record)
-        session = get("session_id")
-        if session is not None and not trace.session:
-            trace.session = str(session)
-        user = get("user_id")
-        if user is not None and not trace.user:
-            trace.user = str(user)
-        score = self.quality.add(record, span.dims)
-        if score is not None and (trace.score is None or score < trace.score):
-            trace.score = score
-        if record.parent_id is None:
-            trace.root = span
-            asked = question_of(get("input"))
-            said = answer_of(get("output"))
-            trace.question = asked or trace.question
-            trace.answer = said or trace.answer
-            self._ended[trace_id] = None
-            if len(self._ended) > _MAX_LINGERING:
-                oldest, _ = self._ended.popitem(last=False)
-                held = self._open.pop(oldest, None)
-                if held is not None:
-                    self._close(oldest, held)
+    def read(self, documents: Iterable[Document]) -> None:
+        """Take records as a file holds them; what is no record is passed over."""
+        traces, known = self._open, self._known
+        dims_of, score_of = self.dimensions.of, self.quality.add
+        for document in documents:
+            try:
+                trace_id, span_id = document["trace_id"], document["span_id"]
+                parent, name = document["parent_id"], document["name"]
+                start, ms = document["start_time"], document["duration_ms"]
+                attributes, status = document["attributes"], document["status"]
+            except KeyError:
+                trace_id = span_id = parent = name = start = ms = attributes = status = None
+            if not (
+                type(start) is float
+                and 0.0 <= start < _LATEST_S
+                and type(ms) is float
+                and 0.0 <= ms < _LATEST_S
+                and type(attributes) is dict
+                and type(name) is str
+                and type(trace_id) is str
+                and type(span_id) is str
+                and (parent is None or (type(parent) is str and parent))
+            ):
+                try:
+                    record = SpanRecord.from_dict(document)
+                except ValueError:
+                    continue
+                document = record.to_dict()
+                trace_id, span_id, parent = record.trace_id, record.span_id, record.parent_id
+                name, start, attributes = record.name, record.start_time, record.attributes
+                status = record.status
+                ms = -1.0 if record.duration_ms is None else max(0.0, record.duration_ms)
+                start = min(max(start, 0.0), _LATEST_S)
+            get = cast("Document", attributes).get
+            trace = traces.get(trace_id)
+            if trace is None:
+                trace = traces[trace_id] = OpenTrace()
+                if len(traces) > _MAX_OPEN:
+                    self._close(*traces.popitem(last=False))
+            self.spans += 1
+            sent, made, model = get("tokens_input"), get("tokens_output"), get("model")
+            is_used = sent is not None or made is not None
+            key = (name, get(_OPERATION), model is not None, is_used)
+            try:
+                work = known[key]
+            except (KeyError, TypeError):
+                work = self._work_of(*key)
+            kind = work.kind
+            error = ""
+            if status == "error":
+                error = mask(error_text(SpanRecord.from_dict(document))) or "error"
+            call: Optional[Call] = None
+            dims: Optional[tuple[int, ...]] = None
+            if kind in CALLS:
+                dims = dims_of(document, get, name)
+                cost, wait = get("cost_usd"), get("time_to_first_token_ms")
+                cached, reasoning = get("tokens_cache_read"), get("tokens_reasoning")
+                reasons = get("finish_reasons")
+                call = (
+                    get(_INTERNAL),
+                    reasons is not None and reasons != _STOPPED and _is_cut_short(reasons),
+                    wait if wait is None or type(wait) is float else number(wait),
+                    sent if sent is None or type(sent) is int else number(sent),
+                    made if made is None or type(made) is int else number(made),
+                    cached if cached is None or type(cached) is int else number(cached),
+                    reasoning if reasoning is None or type(reasoning) is int else number(reasoning),
+                    cost if cost is None or type(cost) is float else number(cost),
+                    kind == "llm",
+                )
+                if not trace.question:
+                    trace.question = question_of(get("input"))
+                if trace.root is None or not trace.answer:
+                    trace.answer = answer_of(get("output")) or trace.answer
+            elif error or parent is None:
+                dims = dims_of(document, get, name)
+            span: Span = (span_id, parent, name, work, start, ms, error, is_used, dims, call)
+            trace.spans.append(span)
+            if not trace.session:
+                session = get("session_id")
+                if session is not None:
+                    trace.session = str(session)
+            if not trace.user:
+                user = get("user_id")
+                if user is not None:
+                    trace.user = str(user)
+            if (
+                "eval_scores" in attributes
+                or "eval_errors" in attributes
+                or "guardrail_warnings" in attributes
+                or "guardrail_violations" in attributes
+                or "compliance_violations" in attributes
+            ):
+                if dims is None:
+                    dims = dims_of(document, get, name)
+                score = score_of(SpanRecord.from_dict(document), dims)
+                if score is not None and (trace.score is None or score < trace.score):
+                    trace.score = score
+            if parent is None:
+                trace.root = span
+                trace.question = question_of(get("input")) or trace.question
+                trace.answer = answer_of(get("output")) or trace.answer
+                self._ended[trace_id] = None
+                if len(self._ended) > _MAX_LINGERING:
+                    oldest, _ = self._ended.popitem(last=False)
+                    held = traces.pop(oldest, None)
+                    if held is not None:
+                        self._close(oldest, held)
+
+    def _work_of(self, name: str, operation: object, has_model: bool, is_used: bool) -> Work:
+        kind = decide(name, operation, has_model, is_used)
+        place = (kind, name)
+        work = self.work.get(place)
+        if work is None:
+            if len(self.work) >= _MAX_WORK:
+                place = (kind, "(other)")
+            work = self.work.setdefault(place, Work(kind))
+        if type(operation) is str or operation is None:
+            if len(self._known) >= 2 * _MAX_WORK:
+                self._known.clear()
+            self._known[name, operation, has_model, is_used] = work
+        return work
 
     def finish(self) -> None:
         """Close the traces that are still open."""
         while self._open:
             self._close(*self._open.popitem(last=False))
         self._ended.clear()
+        self.cells.finish()
         self.facts.finish()
 
     # -- traces ------------------------------------------------------------------------------------
 
-    def _close(self, trace_id: str, trace: _Open) -> None:
+    def _close(self, trace_id: str, trace: OpenTrace) -> None:
         self.traces += 1
         spans = trace.spans
-        by_id = {span.id: span for span in spans}
-        parents = {span.id: span.parent for span in spans}
-        root = trace.root or _topmost(spans, by_id)
-        wrappers = _wrappers(spans, parents)
-        children: dict[str, list[Span]] = {}
+        root = trace.root or topmost(spans)
+        below: dict[str, list[tuple[float, float]]] = {}
         failing: set[str] = set()
+        first, last = root[4], 0.0
+        for _, parent, _, _, start, ms, error, _, _, _ in spans:
+            if start < first:
+                first = start
+            end = start + ms / 1000.0 if ms > 0.0 else start
+            if end > last:
+                last = end
+            if parent is not None:
+                held = below.get(parent)
+                if held is None:
+                    below[parent] = [(start, ms)]
+                else:
+                    held.append((start, ms))
+                if error:
+                    failing.add(parent)
+        repeated = wrappers(spans, below)
+        errors = tools = llm = 0
+        tokens: Optional[float] = None
+        cost: Optional[float] = None
+        group = ""
+        dims = root[8] or self.dimensions.none
         for span in spans:
-            if span.parent is not None:
-                children.setdefault(span.parent, []).append(span)
-                if span.error:
-                    failing.add(span.parent)
-        first = min(span.start for span in spans)
-        last = max(span.start + (span.ms or 0.0) / 1000.0 for span in spans)
-        row = TraceRow()
-        row.id, row.name, row.start = trace_id, root.name, first
-        row.ms = (last - first) * 1000.0
-        row.spans = len(spans)
-        row.errors = sum(1 for span in spans if span.error)
-        row.state = 2 if root.error else 1 if row.errors else 0
-        row.llm = row.tools = 0
-        row.tokens = row.cost = None
-        row.dims = root.dims
-        row.session, row.user = trace.session, trace.user
-        row.question, row.answer, row.score = trace.question, trace.answer, trace.score
-        row.group = ""
-        for span in spans:
-            below = children.get(span.id)
-            self_ms = span.ms or 0.0
-            if below and self_ms:
-                self_ms -= _covered(span, below)
-            work = self.work.get((span.kind, span.name))
-            if work is None:
-                key = (span.kind, span.name) if len(self.work) < 5_000 else (span.kind, "(other)")
-                work = self.work.setdefault(key, Work())
+            span_id, _, _, work, start, ms, error, _, own_dims, call = span
             work.n += 1
-            work.self_ms += self_ms
-            if span.error:
+            if ms > 0.0:
+                held = below.get(span_id)
+                work.self_ms += ms - covered_ms(start, ms, held) if held is not None else ms
+            if error:
+                errors += 1
                 work.errors += 1
-                if span.id not in failing:
-                    row.group = self._failed(span, trace_id) or row.group
-            elif span.ms is not None:
-                work.durations.append(span.ms)
-            if span.kind == "tool":
-                row.tools += 1
-            elif span.kind in CALLS:
-                self._call(span, span.id in wrappers, row)
-        self.states[row.state] += 1
-        self.trace_ms.append(row.ms)
+                if span_id not in failing:
+                    group = self._failed(span, trace_id) or group
+            elif ms >= 0.0:
+                work.durations.append(ms)
+            if call is not None:
+                if call[0]:
+                    self.eval_calls += 1
+                    self.eval_cost += call[7] or 0.0
+                elif span_id not in repeated:
+                    assert own_dims is not None
+                    llm += 1
+                    if not dims[0]:
+                        dims = (own_dims[0], *dims[1:])
+                    self._call(span, own_dims, call, trace_id)
+                    sent, made = call[3], call[4]
+                    if sent is not None or made is not None:
+                        tokens = (tokens or 0) + (sent or 0) + (made or 0)
+                    if call[7] is not None:
+                        cost = (cost or 0.0) + call[7]
+            elif work.kind == "tool":
+                tools += 1
+        if self.first is None or first < self.first:
+            self.first = first
+        if self.last is None or last > self.last:
+            self.last = last
+        state = 2 if root[6] else 1 if errors else 0
+        total_ms = (last - first) * 1000.0
+        row = TraceRow(
+            trace_id,
+            root[2],
+            first,
+            total_ms,
+            state,
+            len(spans),
+            errors,
+            llm,
+            tools,
+            tokens,
+            cost,
+            dims,
+            trace.session,
+            trace.user,
+            trace.question,
+            trace.answer,
+            trace.score,
+            group,
+        )
+        self.states[state] += 1
+        self.trace_ms.append(total_ms)
         self._list(row)
         if trace.session:
             self._session(trace.session, row)
 
-    def _call(self, span: Span, is_wrapper: bool, row: TraceRow) -> None:
-        if span.internal:
-            self.eval_calls += 1
-            self.eval_cost += span.cost or 0.0
-            return
-        if is_wrapper:
-            return
-        row.llm += 1
-        if not any(row.dims[:1]):
-            row.dims = (span.dims[0], *row.dims[1:])
-        tokens_in, tokens_out = span.tokens_in, span.tokens_out
-        has_usage = tokens_in is not None or tokens_out is not None
-        series = self.series
-        key = series.at(span.start)
-        sums = series.buckets[key]
-        sums[0] += 1
-        self.calls += 1
-        if span.error:
-            sums[1] += 1
-            self.failed += 1
-        elif span.ms is not None:
-            self.latencies.append(span.ms)
-            series.durations.setdefault(key, array("d")).append(span.ms)
-        if span.wait is not None and not span.error:
-            self.waits.append(span.wait)
-            series.waits.setdefault(key, array("d")).append(span.wait)
-        if has_usage:
-            tokens = (tokens_in or 0.0) + (tokens_out or 0.0)
-            row.tokens = (row.tokens or 0.0) + tokens
-            sums[2] += tokens_in or 0.0
-            sums[3] += tokens_out or 0.0
-            self.tokens_in += tokens_in or 0.0
-            self.tokens_out += tokens_out or 0.0
-            self.tokens_reasoning += span.reasoning or 0.0
-            if span.cached is not None:
-                sums[4] += span.cached
-                self.tokens_cached += span.cached
-                self.cached_of += tokens_in or 0.0
+    def _call(self, span: Span, dims: tuple[int, ...], call: Call, trace_id: str) -> None:
+        _, is_cut_short, wait, sent, made, cached, reasoning, cost, _ = call
+        start, ms, error = span[4], span[5], span[6]
+        cell = self.cells.at(start, dims)
+        # The places are those of cells.SUMS.
+        cell[0] += 1
+        if error:
+            cell[1] += 1
         else:
-            self.no_usage += 1
-        if span.cost is not None:
-            self.priced += 1
-            self.cost += span.cost
-            sums[5] += span.cost
-            row.cost = (row.cost or 0.0) + span.cost
-        elif has_usage:
-            self.unpriced += 1
-            self.unpriced_models[self.dimensions.value("model", span.dims[0])] += 1
-        if span.length:
-            self.cut_short += 1
-        self.facts.add(span, has_usage, row.id)
+            if ms >= 0.0:
+                cell[DURATIONS].append(ms)
+            if wait is not None:
+                cell[WAITS].append(wait)
+        is_used = sent is not None or made is not None
+        if is_used:
+            if sent is not None:
+                cell[2] += sent
+            if made is not None:
+                cell[3] += made
+            if cached is not None:
+                cell[4] += cached
+                cell[6] += sent or 0
+            if reasoning is not None:
+                cell[7] += reasoning
+        else:
+            cell[10] += 1
+        if cost is not None:
+            cell[5] += cost
+            cell[8] += 1
+        elif is_used:
+            cell[9] += 1
+            self.unpriced_models[self.dimensions.value("model", dims[0])] += 1
+        if is_cut_short:
+            cell[11] += 1
+        if self.facts.wants(trace_id, error != ""):
+            self.facts.add(span, dims, call, trace_id)
 
     def _failed(self, span: Span, trace_id: str) -> str:
-        group = self.groups.get(span.error)
+        key, start = span[6], span[4]
+        group = self.groups.get(key)
         if group is None:
             if len(self.groups) >= _MAX_GROUPS:
                 return ""
-            model = self.dimensions.value("model", span.dims[0])
-            group = self.groups[span.error] = ErrorGroup(span.error, span.name, model)
-            group.first = span.start
+            model = self.dimensions.value("model", (span[8] or self.dimensions.none)[0])
+            group = self.groups[key] = ErrorGroup(key, span[2], model)
+            group.first = start
         group.n += 1
-        group.first = min(group.first, span.start)
-        group.last = max(group.last, span.start)
-        group.series.buckets[group.series.at(span.start)][0] += 1
+        group.first = min(group.first, start)
+        group.last = max(group.last, start)
+        group.series.buckets[group.series.at(start)][0] += 1
         if trace_id not in group.traces:
             group.traces.append(trace_id)
             del group.traces[:-5]
-        return span.error
+        return key
 
     def _list(self, row: TraceRow) -> None:
         self._keep("newest", row.start, row)
@@ -433,15 +368,16 @@ class Collection:
             self._keep("dearest", row.cost, row)
         if row.score is not None:
             self._keep("worst", -row.score, row)
-        if len(self.typical) < 200 and row.state == 0:
-            self.typical.setdefault(row.name, row)
+        if row.state == 0 and row.name not in self.typical and len(self.typical) < 200:
+            self.typical[row.name] = row
 
     def _keep(self, name: str, key: float, row: TraceRow) -> None:
         heap = self.listed[name]
-        self._sequence += 1
         if len(heap) < _LISTED[name]:
+            self._sequence += 1
             heapq.heappush(heap, (key, self._sequence, row))
         elif key > heap[0][0]:
+            self._sequence += 1
             heapq.heapreplace(heap, (key, self._sequence, row))
 
     def _session(self, name: str, row: TraceRow) -> None:
@@ -457,7 +393,8 @@ class Collection:
         session.turns += 1
         session.errors += row.state == 2
         session.active_ms += row.ms
-        session.cost += row.cost or 0.0
+        if row.cost is not None:
+            session.cost = (session.cost or 0.0) + row.cost
         session.tokens += row.tokens or 0.0
         session.first = min(session.first, row.start)
         session.last = max(session.last, row.start + row.ms / 1000.0)
@@ -465,53 +402,18 @@ class Collection:
         del session.traces[:-50]
 
 
-def collect(records: Iterable[SpanRecord]) -> Collection:
-    """Collect what the page says about records."""
+def collect(blocks: Iterable[Iterable[Document]]) -> Collection:
+    """Collect what the page says about records, which come as JSON objects in lists."""
     made = Collection()
-    for record in records:
-        made.add(record)
+    for block in blocks:
+        made.read(block)
     made.finish()
     return made
 
 
-def _topmost(spans: list[Span], by_id: dict[str, Span]) -> Span:
-    tops = [span for span in spans if span.parent is None or span.parent not in by_id]
-    return min(tops or spans, key=lambda span: span.start)
-
-
-def _wrappers(spans: list[Span], parents: dict[str, Optional[str]]) -> set[str]:
-    """The ids of spans with usage that stand above another span with usage."""
-    above: set[str] = set()
-    for span in spans:
-        if span.tokens_in is None and span.tokens_out is None:
-            continue
-        if span.internal:
-            continue
-        parent = span.parent
-        # What was marked has marked all that is above it; so each span is visited once.
-        while parent is not None and parent not in above:
-            above.add(parent)
-            parent = parents.get(parent)
-    return {
-        span.id
-        for span in spans
-        if span.id in above and (span.tokens_in is not None or span.tokens_out is not None)
-    }
-
-
-def _covered(span: Span, children: list[Span]) -> float:
-    """How much of a span's duration its children cover together, in milliseconds."""
-    begin, end = span.start, span.start + (span.ms or 0.0) / 1000.0
-    covered = 0.0
-    reached = begin
-    for child in sorted(children, key=lambda each: each.start):
-        start = max(child.start, reached)
-        stop = min(child.start + (child.ms or 0.0) / 1000.0, end)
-        if stop > start:
-            covered += stop - start
-            reached = stop
-    return covered * 1000.0
-
-
-assert DIMENSIONS[0] == "model"
-assert DIMENSIONS[1] == "tenant"
+def _is_cut_short(reasons: object) -> bool:
+    if isinstance(reasons, (list, tuple)):
+        for reason in cast("list[object]", reasons):
+            if isinstance(reason, str) and reason in _CUT_SHORT:
+                return True
+    return False

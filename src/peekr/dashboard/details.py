@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, cast
 
-from peekr.dashboard.kinds import CALLS, kind_of
+from peekr.dashboard.kinds import CALLS, is_internal, kind_of
 from peekr.encoding import dumps
 from peekr.record import SpanRecord
 from peekr.render.tree import Node, arrange
@@ -299,7 +299,7 @@ def _wrappers(nodes: list[Node]) -> set[int]:
     for index in range(len(nodes) - 1, -1, -1):
         attributes = nodes[index].record.attributes
         used = "tokens_input" in attributes or "tokens_output" in attributes
-        used = used and not attributes.get("peekr.internal")
+        used = used and not is_internal(attributes)
         if used and below[index]:
             found.add(index)
         parent = parents[index]

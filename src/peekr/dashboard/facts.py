@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, Union
+from collections.abc import Callable
+from typing import Any, Union
 
-from peekr.record import SpanRecord
-
-if TYPE_CHECKING:
-    from peekr.dashboard.collect import Span
+from peekr.dashboard.traces import Call, Span
 
 __all__ = ["DIMENSIONS", "OTHER", "Dimensions", "Facts"]
 
@@ -20,6 +18,9 @@ MAX_ROWS = 100_000
 _MAX_FAILED = 50_000
 _MAX_VALUES = 400
 _MAX_CHARS = 200
+_MAX_KNOWN = 50_000
+
+Document = dict[str, Any]
 
 
 class Dimensions:
@@ -27,21 +28,41 @@ class Dimensions:
 
     def __init__(self) -> None:
         self._numbers: tuple[dict[str, int], ...] = tuple({"": 0} for _ in DIMENSIONS)
+        self._known: dict[tuple[Any, ...], tuple[int, ...]] = {}
+        self.none: tuple[int, ...] = (0,) * len(DIMENSIONS)
 
-    def of(self, record: SpanRecord) -> tuple[int, ...]:
-        """The numbers of a record's values."""
-        get = record.attributes.get
-        model, feature = get("model"), get("feature")
-        endpoint, variant, user = get("endpoint"), get("experiment_variant"), get("user_id")
-        numbers = self._numbers
-        return (
-            0 if model is None else self._number(numbers[0], model),
-            0 if record.tenant_id is None else self._number(numbers[1], record.tenant_id),
-            0 if feature is None else self._number(numbers[2], feature),
-            0 if endpoint is None else self._number(numbers[3], endpoint),
-            0 if variant is None else self._number(numbers[4], variant),
-            0 if user is None else self._number(numbers[5], user),
-            self._number(numbers[6], record.name),
+    def of(self, document: Document, get: Callable[[str], Any], name: str) -> tuple[int, ...]:
+        """The numbers of a record's values.
+
+        Args:
+            document: The record as a JSON object.
+            get: Looks up an attribute.
+            name: The record's name.
+        """
+        key = (
+            get("model"),
+            document.get("tenant_id"),
+            get("feature"),
+            get("endpoint"),
+            get("experiment_variant"),
+            get("user_id"),
+            name,
+        )
+        try:
+            return self._known[key]
+        except KeyError:
+            pass
+        except TypeError:  # a list or an object where a text belongs
+            return self._of(key)
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        found = self._known[key] = self._of(key)
+        return found
+
+    def _of(self, values: tuple[Any, ...]) -> tuple[int, ...]:
+        return tuple(
+            0 if value is None else self._number(table, value)
+            for table, value in zip(self._numbers, values)
         )
 
     def value(self, dimension: str, number: int) -> str:
@@ -74,41 +95,44 @@ class Facts:
     reasoning, cost, unpriced, cut short, the numbers of the dimensions, the trace's id.
     """
 
-    def __init__(self, dimensions: Dimensions) -> None:
-        self.dimensions = dimensions
+    def __init__(self) -> None:
         self.rows: list[Row] = []
         self.failed: list[Row] = []
         self.every = 1
         """Of the calls that did not fail, one in so many is kept."""
         self.failed_every = 1
 
-    def add(self, span: Span, has_usage: bool, trace_id: str) -> None:
-        """Take a call."""
+    def wants(self, trace_id: str, has_failed: bool) -> bool:
+        """Whether a call is to be added."""
+        every = self.failed_every if has_failed else self.every
+        return every == 1 or _chance(trace_id) % every == 0
+
+    def add(self, span: Span, dims: tuple[int, ...], call: Call, trace_id: str) -> None:
+        """Take a call that is wanted."""
+        _, is_cut_short, wait, sent, made, cached, reasoning, cost, is_llm = call
+        has_failed, ms = span[6] != "", span[5]
         row = (
-            span.start,
-            span.ms,
-            span.error != "",
-            span.wait,
-            0 if span.kind == "llm" else 1,
-            span.tokens_in,
-            span.tokens_out,
-            span.cached,
-            span.reasoning,
-            span.cost,
-            has_usage and span.cost is None,
-            span.length,
-            span.dims,
+            span[4],
+            ms,
+            has_failed,
+            wait,
+            0 if is_llm else 1,
+            sent,
+            made,
+            cached,
+            reasoning,
+            cost,
+            cost is None and (sent is not None or made is not None),
+            is_cut_short,
+            dims,
             trace_id,
         )
-        if span.error:
-            if self.failed_every == 1 or _chance(trace_id) % self.failed_every == 0:
-                self.failed.append(row)
-                if len(self.failed) > _MAX_FAILED:
-                    self.failed_every *= 2
-                    self.failed = [
-                        r for r in self.failed if _chance(r[-1]) % self.failed_every == 0
-                    ]
-        elif self.every == 1 or _chance(trace_id) % self.every == 0:
+        if has_failed:
+            self.failed.append(row)
+            if len(self.failed) > _MAX_FAILED:
+                self.failed_every *= 2
+                self.failed = [r for r in self.failed if _chance(r[-1]) % self.failed_every == 0]
+        else:
             self.rows.append(row)
             if len(self.rows) > MAX_ROWS:
                 # By trace, so that what is kept of a trace is all of it.

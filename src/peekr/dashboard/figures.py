@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Sequence
 from typing import Any, Optional
 
 __all__ = [
+    "MAX_BUCKETS",
     "MIN_P95",
     "MIN_P99",
     "STEPS_S",
@@ -20,12 +20,19 @@ __all__ = [
     "short",
 ]
 
-STEPS_S = (60, 300, 900, 3600, 21_600, 86_400, 604_800)
+_WEEK_S = 604_800
+STEPS_S = (
+    *(60, 300, 900, 3600, 21_600, 86_400, _WEEK_S),
+    # For clocks that were wrong, and for records without a time, which begin in 1970.
+    *(4 * _WEEK_S, 52 * _WEEK_S, 520 * _WEEK_S, 5200 * _WEEK_S),
+)
 """The widths of buckets, in seconds; each is a multiple of the one before it."""
 MAX_BUCKETS = 96
 MIN_P95, MIN_P99 = 20, 100
 """How many values a percentile needs to mean anything."""
 SHORT_CHARS = 160
+_HELD_CHARS = 2 * SHORT_CHARS
+"""What is held of a text of which `short` is shown, which may have much white space."""
 
 
 def nearest_rank(ordered: Sequence[float], share: float, least: int = 1) -> Optional[float]:
@@ -66,8 +73,6 @@ class Series:
         self._width = width
         self.step = STEPS_S[0]
         self.buckets: dict[int, list[float]] = {}
-        self.durations: dict[int, array[float]] = {}
-        self.waits: dict[int, array[float]] = {}
 
     def at(self, seconds: float) -> int:
         """The number of the bucket of a time; makes it."""
@@ -92,12 +97,6 @@ class Series:
             into = sums.setdefault(key // factor, [0.0] * self._width)
             for place, value in enumerate(values):
                 into[place] += value
-        for held in (self.durations, self.waits):
-            merged: dict[int, array[float]] = {}
-            for key, numbers in held.items():
-                merged.setdefault(key // factor, array("d")).extend(numbers)
-            held.clear()
-            held.update(merged)
         self.buckets.clear()
         self.buckets.update(sums)
         self.step = wider
@@ -114,13 +113,6 @@ class Series:
         first, end = self.span
         none = [0.0] * self._width
         return [self.buckets.get(key, none)[place] for key in range(first, end)]
-
-    def ranks(
-        self, held: dict[int, array[float]], share: float, least: int
-    ) -> list[Optional[float]]:
-        """A percentile of every bucket; None where there are too few values for it."""
-        first, end = self.span
-        return [nearest_rank(sorted(held.get(key, ())), share, least) for key in range(first, end)]
 
 
 _IDS = re.compile(
@@ -142,9 +134,9 @@ def short(text: str, chars: int = SHORT_CHARS) -> str:
 
 
 def question_of(value: Any) -> str:
-    """The text that a person asked: the last user message, or a text that was given."""
+    """The beginning of what a person asked: the last user message, or a text that was given."""
     if isinstance(value, str):
-        return short(value)
+        return value[:_HELD_CHARS]
     if isinstance(value, list):
         for message in reversed(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             if isinstance(message, dict) and message.get("role") == "user":  # pyright: ignore[reportUnknownMemberType]
@@ -152,14 +144,14 @@ def question_of(value: Any) -> str:
         return ""
     if isinstance(value, dict):
         texts = [entry for entry in value.values() if isinstance(entry, str)]  # pyright: ignore[reportUnknownVariableType]
-        return short(max(texts, key=len)) if texts else ""  # pyright: ignore[reportUnknownArgumentType]
+        return max(texts, key=len)[:_HELD_CHARS] if texts else ""  # pyright: ignore[reportUnknownArgumentType]
     return ""
 
 
 def answer_of(value: Any) -> str:
-    """The text that was answered."""
+    """The beginning of what was answered."""
     if isinstance(value, str):
-        return short(value)
+        return value[:_HELD_CHARS]
     if isinstance(value, list):
         for message in reversed(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             if isinstance(message, dict):
@@ -172,11 +164,11 @@ def answer_of(value: Any) -> str:
 
 def _content(content: Any) -> str:
     if isinstance(content, str):
-        return short(content)
+        return content[:_HELD_CHARS]
     if isinstance(content, list):
         for part in content:  # pyright: ignore[reportUnknownVariableType]
             if isinstance(part, dict):
                 text = part.get("content") or part.get("text")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
                 if isinstance(text, str) and text:
-                    return short(text)
+                    return text[:_HELD_CHARS]
     return ""

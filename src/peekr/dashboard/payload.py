@@ -6,9 +6,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Optional
 
 from peekr.dashboard.attention import notices
-from peekr.dashboard.collect import CALL_SUMS, Collection, TraceRow
+from peekr.dashboard.cells import Cells, Totals, total
+from peekr.dashboard.collect import Collection
 from peekr.dashboard.facts import DIMENSIONS
-from peekr.dashboard.figures import MIN_P95, MIN_P99, Series, nearest_rank
+from peekr.dashboard.figures import MIN_P95, Series, nearest_rank, short
+from peekr.dashboard.groups import (
+    by_bucket,
+    groups_of,
+    kpi_of,
+    plain,
+    series_of,
+    tenth,
+)
+from peekr.dashboard.traces import TraceRow
 
 __all__ = ["core_of", "facts_of", "listed_rows", "traces_of"]
 
@@ -23,8 +33,9 @@ _BY_LIMIT = 40
 
 def core_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
     """Every figure that holds for the whole file."""
-    first, end = found.series.span
-    step = found.series.step
+    first, end = found.cells.span
+    step = found.cells.step
+    whole = total(found.cells)
     return {
         "format": 1,
         "first": found.first,
@@ -33,8 +44,9 @@ def core_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
         "traces": found.traces,
         "sessions": len(found.sessions),
         "buckets": {"start": first * step, "step": step, "count": end - first},
-        "kpi": _kpi(found),
-        "series": _series(found),
+        "kpi": _kpi(found, whole),
+        "series": series_of(by_bucket(found.cells), first, end),
+        "by": groups_of(found),
         "work": _work(found),
         "errors": _errors(found),
         "attention": [notice._asdict() for notice in notices(found)],
@@ -47,49 +59,19 @@ def core_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
     }
 
 
-def _kpi(found: Collection) -> dict[str, Any]:
-    latencies, waits = sorted(found.latencies), sorted(found.waits)
-    whole = sorted(found.trace_ms)
+def _kpi(found: Collection, whole: Totals) -> dict[str, Any]:
+    traces = sorted(found.trace_ms)
     return {
-        "calls": found.calls,
-        "failed": found.failed,
-        "ok_calls": len(latencies),
-        "p50": _tenth(nearest_rank(latencies, 0.5)),
-        "p95": _tenth(nearest_rank(latencies, 0.95, MIN_P95)),
-        "p99": _tenth(nearest_rank(latencies, 0.99, MIN_P99)),
-        "ttft_p50": _tenth(nearest_rank(waits, 0.5)),
-        "ttft_n": len(waits),
-        "tokens_in": found.tokens_in,
-        "tokens_out": found.tokens_out,
-        "tokens_cached": found.tokens_cached,
-        "tokens_reasoning": found.tokens_reasoning,
-        "cached_of": found.cached_of,
-        "cost": found.cost if found.priced else None,
-        "priced": found.priced,
-        "unpriced": found.unpriced,
+        **kpi_of(whole),
         "unpriced_models": found.unpriced_models.most_common(20),
-        "no_usage": found.no_usage,
-        "cut_short": found.cut_short,
         "traces_ok": found.states[0],
         "traces_recovered": found.states[1],
         "traces_failed": found.states[2],
-        "trace_p50": _tenth(nearest_rank(whole, 0.5)),
-        "trace_p95": _tenth(nearest_rank(whole, 0.95, MIN_P95)),
+        "trace_p50": tenth(nearest_rank(traces, 0.5)),
+        "trace_p95": tenth(nearest_rank(traces, 0.95, MIN_P95)),
         "eval_calls": found.eval_calls,
         "eval_cost": found.eval_cost,
     }
-
-
-def _series(found: Collection) -> dict[str, Any]:
-    series = found.series
-    made: dict[str, Any] = {
-        name: [_plain(value) for value in series.column(place)]
-        for place, name in enumerate(CALL_SUMS)
-    }
-    made["p50"] = [_tenth(v) for v in series.ranks(series.durations, 0.5, 1)]
-    made["p95"] = [_tenth(v) for v in series.ranks(series.durations, 0.95, MIN_P95)]
-    made["ttft"] = [_tenth(v) for v in series.ranks(series.waits, 0.5, 1)]
-    return made
 
 
 def _work(found: Collection) -> list[dict[str, Any]]:
@@ -103,8 +85,8 @@ def _work(found: Collection) -> list[dict[str, Any]]:
                 "name": name[:200],
                 "n": work.n,
                 "errors": work.errors,
-                "p50": _tenth(nearest_rank(durations, 0.5)),
-                "p95": _tenth(nearest_rank(durations, 0.95, MIN_P95)),
+                "p50": tenth(nearest_rank(durations, 0.5)),
+                "p95": tenth(nearest_rank(durations, 0.95, MIN_P95)),
                 "self_ms": round(work.self_ms),
             }
         )
@@ -135,14 +117,14 @@ def _errors(found: Collection) -> list[dict[str, Any]]:
             "n": group.n,
             "first": group.first,
             "last": group.last,
-            "series": _aligned(group.series, found.series),
+            "series": _aligned(group.series, found.cells),
             "traces": group.traces[::-1],
         }
         for group in ordered[:_MAX_ERRORS]
     ]
 
 
-def _aligned(own: Series, whole: Series) -> list[float]:
+def _aligned(own: Series, whole: Cells) -> list[float]:
     """A series in the buckets of another one, which are as wide or wider."""
     first, end = whole.span
     made = [0.0] * (end - first)
@@ -150,7 +132,7 @@ def _aligned(own: Series, whole: Series) -> list[float]:
         place = int(key * own.step // whole.step) - first
         if 0 <= place < len(made):
             made[place] += sums[0]
-    return [_plain(value) for value in made]
+    return [plain(value) for value in made]
 
 
 def _quality(found: Collection) -> dict[str, Any]:
@@ -221,7 +203,7 @@ def _sessions(found: Collection) -> list[dict[str, Any]]:
             "turns": session.turns,
             "errors": session.errors,
             "active_ms": round(session.active_ms),
-            "cost": session.cost or None,
+            "cost": session.cost,
             "tokens": session.tokens,
             "first": session.first,
             "last": session.last,
@@ -272,8 +254,8 @@ def traces_of(
         "tok": [_or_minus(row.tokens) for row in rows],
         "c": [_micro(row.cost) for row in rows],
         "score": [-1 if row.score is None else round(row.score, 4) for row in rows],
-        "question": [row.question for row in rows],
-        "answer": [row.answer for row in rows],
+        "question": [short(row.question) for row in rows],
+        "answer": [short(row.answer) for row in rows],
         "session": [row.session[:200] for row in rows],
         "user": [row.user[:200] for row in rows],
         "group": [row.group for row in rows],
@@ -290,8 +272,8 @@ _KEYS = ("m", "te", "fe", "en", "va", "us", "na")
 
 def facts_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
     """The calls as columns."""
-    series, facts = found.series, found.facts
-    start = series.span[0] * series.step
+    cells, facts = found.cells, found.facts
+    start = cells.span[0] * cells.step
     listed = {row.id: place for place, row in enumerate(rows)}
     held = facts.rows
     made: dict[str, Any] = {
@@ -299,7 +281,7 @@ def facts_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
         "sampled": facts.sampled,
         "w": [facts.weight(row) for row in held] if facts.sampled else None,
         "t": [round((row[0] - start) * 1000.0) for row in held],
-        "d": [-1 if row[1] is None else round(row[1], 1) for row in held],
+        "d": [round(row[1], 1) for row in held],
         "s": _flags(row[2] for row in held),
         "f": [-1 if row[3] is None else round(row[3]) for row in held],
         "k": [row[4] for row in held],
@@ -322,18 +304,9 @@ def _flags(values: Iterable[bool]) -> list[int]:
 
 
 def _or_minus(value: Optional[float]) -> float:
-    return -1 if value is None else _plain(value)
+    return -1 if value is None else plain(value)
 
 
 def _micro(cost_usd: Optional[float]) -> float:
     """In millionths of a US dollar, to the thousandth of one."""
-    return -1 if cost_usd is None else _plain(round(cost_usd * 1e6, 3))
-
-
-def _plain(value: float) -> float:
-    """Whole numbers without their point: the page is smaller."""
-    return int(value) if value == int(value) else value
-
-
-def _tenth(value: Optional[float]) -> Optional[float]:
-    return None if value is None else round(value, 1)
+    return -1 if cost_usd is None else plain(round(cost_usd * 1e6, 3))

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional, cast
 
-from peekr.dashboard.figures import Series, answer_of, question_of
+from peekr.dashboard.figures import Series, answer_of, question_of, short
 from peekr.encoding import dumps
 from peekr.record import SpanRecord
 from peekr.summary import number
@@ -122,8 +122,8 @@ class Quality:
                 record.span_id,
                 name,
                 score,
-                question_of(attributes.get("input")),
-                answer_of(attributes.get("output")),
+                short(question_of(attributes.get("input"))),
+                short(answer_of(attributes.get("output"))),
                 dumps(details).decode("utf-8", "replace")[:2000] if details else "",
             )
             heapq.heappush(self._worst, (-score, self._sequence, worst))

@@ -11,16 +11,17 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional, cast
 
 from peekr._version import __version__
-from peekr.dashboard.collect import Collection, TraceRow, collect
+from peekr.dashboard.collect import Collection, collect
 from peekr.dashboard.details import trace_detail
+from peekr.dashboard.groups import marginals_of
 from peekr.dashboard.payload import core_of, facts_of, listed_rows, traces_of
+from peekr.dashboard.traces import TraceRow
 from peekr.encoding import dumps
 from peekr.exporting import replacing
 from peekr.inventory import file_bytes
-from peekr.record import SpanRecord
 from peekr.store.query import Reader, Trace, open_reader
 
 __all__ = ["Report", "write_report"]
@@ -77,37 +78,46 @@ def write_report(
             problems=problems,
         )
         facts = _packed(facts_of(found, rows))
-        left = MAX_BYTES - len(facts) - len(dumps(core)) - 60 * len(rows) - _assets_bytes()
+        extra = marginals_of(found)
+        marginals = [("marginals", _packed(extra))] if extra else []
+        fixed = len(facts) + sum(len(data) for _, data in marginals) + len(dumps(core))
+        left = MAX_BYTES - fixed - 60 * len(rows) - _assets_bytes()
         blocks, places, reasons = _details(reader, found, rows, left)
     core["embedded"] = {"traces": len(places), "why": reasons}
     traces = _packed(traces_of(rows, core["buckets"]["start"], places))
-    page = _page(core, [("facts", facts), ("traces", traces), *blocks])
+    page = _page(core, [("facts", facts), ("traces", traces), *marginals, *blocks])
     with replacing(output) as stream:
         stream.write(page)
     return Report(len(page), found.spans, found.traces, len(places), problems)
 
 
 def _collected(reader: Reader, advance: Optional[Callable[[float], None]]) -> Collection:
-    records: Iterable[SpanRecord] = reader.records()
+    blocks = _blocks(reader)
     if advance is not None:
-        records = _counting(records, advance)
+        blocks = _counting(blocks, advance)
     # Nothing here makes cycles, and to look for them among a million records takes long.
     was_on = gc.isenabled()
     gc.disable()
     try:
-        return collect(records)
+        return collect(blocks)
     finally:
         if was_on:
             gc.enable()
 
 
+def _blocks(reader: Reader) -> Iterator[list[dict[str, Any]]]:
+    lists = getattr(reader, "documents", None)
+    if lists is not None:
+        return cast("Iterator[list[dict[str, Any]]]", lists())
+    return ([record.to_dict()] for record in reader.records())
+
+
 def _counting(
-    records: Iterable[SpanRecord], advance: Callable[[float], None]
-) -> Iterator[SpanRecord]:
-    for count, record in enumerate(records, 1):
-        if count % 256 == 0:
-            advance(256)
-        yield record
+    blocks: Iterator[list[dict[str, Any]]], advance: Callable[[float], None]
+) -> Iterator[list[dict[str, Any]]]:
+    for block in blocks:
+        advance(len(block))
+        yield block
 
 
 # -- details ---------------------------------------------------------------------------------------

@@ -90,4 +90,4 @@ function tick(seconds, step) {
   return clock === '00:00' || step >= 21600 ? `${day(seconds)} ${clock}` : clock;
 }
 
-const STEP_NAMES = {60: 'minute', 300: '5 minutes', 900: '15 minutes', 3600: 'hour', 21600: '6 hours', 86400: 'day', 604800: 'week'};
+const STEP_NAMES = {60: 'minute', 300: '5 minutes', 900: '15 minutes', 3600: 'hour', 21600: '6 hours', 86400: 'day', 604800: 'week', 2419200: '4 weeks', 31449600: '52 weeks', 314496000: '10 years', 3144960000: 'century'};
