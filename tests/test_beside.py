@@ -295,9 +295,8 @@ def test_beside_opentelemetry_distro_there_is_one_record_a_call(
     if not present("openai") or not present("opentelemetry.distro"):
         pytest.skip("opentelemetry-distro is not installed")
     names = {"peekr": ("peekr", "peekr"), "distro": ("distro", "configurator")}.get(choice)
-    chosen: Dict[str, Any] = {}
-    if names is not None:
-        chosen = {"OTEL_PYTHON_DISTRO": names[0], "OTEL_PYTHON_CONFIGURATOR": names[1]}
+    first, second = names or (None, None)
+    chosen: Dict[str, Any] = {"OTEL_PYTHON_DISTRO": first, "OTEL_PYTHON_CONFIGURATOR": second}
     done = run(
         tmp_path,
         f"import openai\nopenai.OpenAI(base_url={simulated.openai_url!r}, api_key='k')"

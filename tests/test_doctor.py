@@ -198,7 +198,13 @@ def run(folder: Path, *command: str, **environment: str) -> subprocess.Completed
     return subprocess.run(
         [sys.executable, "-m", "peekr.cli", "doctor", *command],
         cwd=folder,
-        env={**kept, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": other_instrumentors(), **environment},
+        env={
+            **kept,
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": other_instrumentors(),
+            "OTEL_PYTHON_DISTRO": "peekr",
+            "OTEL_PYTHON_CONFIGURATOR": "peekr",
+            **environment,
+        },
         capture_output=True,
         encoding="utf-8",
         timeout=120,

@@ -28,13 +28,15 @@ class Done:
     Attributes:
         folder: Where it ran.
         out: What it printed, line by line.
-        err: What it wrote to stderr.
+        err: What it wrote to stderr, without the launcher's own lines on other distributions.
     """
 
     def __init__(self, folder: Path, made: subprocess.CompletedProcess[str]) -> None:
         self.folder = folder
         self.out = made.stdout.splitlines()
-        self.err = made.stderr
+        # What the launcher says where other distributions are installed, whichever is chosen.
+        lines = made.stderr.splitlines(keepends=True)
+        self.err = "".join(line for line in lines if not line.startswith("Configuration of "))
 
     @property
     def records(self) -> List[Dict[str, Any]]:
@@ -71,7 +73,7 @@ def run(
     *,
     launched: bool = True,
     path: Optional[Path] = None,
-    **environment: str,
+    **environment: Optional[str],
 ) -> Done:
     """Run a program in a folder and wait for its end.
 
@@ -80,7 +82,8 @@ def run(
         program: Its source.
         launched: Run it under OpenTelemetry's launcher.
         path: A folder whose modules come before all installed ones.
-        **environment: Variables besides those of this process, without its own `OTEL_…`.
+        **environment: Variables besides those of this process, without its own `OTEL_…`; None for
+            one that is not to be set.
     """
     script = folder / "app.py"
     script.write_text(program, "utf-8")
@@ -91,6 +94,9 @@ def run(
     if launched:
         # What they make of HTTP requests, threads and the like is not what is tested here.
         environment.setdefault("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", other_instrumentors())
+        for kind in ("distro", "configurator"):
+            if len(rivals.entry_points_of(f"opentelemetry_{kind}")) > 1:
+                environment.setdefault(f"OTEL_PYTHON_{kind.upper()}", "peekr")
     if path is not None:
         kept["PYTHONPATH"] = os.pathsep.join(
             entry for entry in (str(path), kept.get("PYTHONPATH", "")) if entry
@@ -102,7 +108,12 @@ def run(
     made = subprocess.run(
         command,
         cwd=folder,
-        env={**kept, "PEEKR_RAISE_FAULTS": "1", "PEEKR_CONSOLE": "false", **environment},
+        env={
+            **kept,
+            "PEEKR_RAISE_FAULTS": "1",
+            "PEEKR_CONSOLE": "false",
+            **{name: value for name, value in environment.items() if value is not None},
+        },
         capture_output=True,
         encoding="utf-8",
         timeout=120,
