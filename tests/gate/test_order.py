@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from typing import Any, Dict, List, Optional
@@ -281,6 +282,28 @@ def test_judge_is_added_where_no_evaluator_gives_the_score(
         with pytest.raises(peekr.GuardrailError, match="Hallucination"):
             ask(server, "What is the moon made of?")
         peekr.uninstrument()
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.mode == "async"], ids=str)
+async def test_event_loop_goes_on_while_an_answer_is_judged(
+    case: Case, bare_telemetry: Telemetry, server: SimulatedProviders
+):
+    judging, may_end = threading.Event(), threading.Event()
+
+    class Waits(BaseEvaluator):
+        name = "Hallucination"
+
+        def evaluate(self, span: Any) -> float:
+            judging.set()
+            # Only the loop can let it end.
+            return 1.0 if may_end.wait(30) else 0.0
+
+    bare_telemetry.instrument(guardrails=[HallucinationBlock()], evaluators=[Waits()])
+    asking = asyncio.ensure_future(call(case, server, "hello"))
+    while not judging.is_set() and not asking.done():
+        await asyncio.sleep(0.005)
+    may_end.set()
+    assert await asking == (WORDS * 40, None)
 
 
 def test_scores_of_calls_at_once_are_not_mixed_up(

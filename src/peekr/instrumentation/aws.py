@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 
 import wrapt
 
+from peekr.instrumentation.aside import aside
 from peekr.instrumentation.call import Call
 from peekr.instrumentation.stream import (
     AsyncIterableProxy,
@@ -70,11 +71,11 @@ async def deliver_async(call: Call, result: Any) -> Any:
         return result
     body = result.get("body")
     if body is None:
-        call.succeed(result)
+        await _succeed(call, result)
         return result
     data, error = await _read_async(body, call.holds)
     if error is None:
-        call.succeed({**result, "body": data})
+        await _succeed(call, {**result, "body": data})
         return result
     try:
         await body.read()
@@ -82,6 +83,13 @@ async def deliver_async(call: Call, result: Any) -> Any:
         error = seen
     call.fail(error)
     return result
+
+
+async def _succeed(call: Call, result: dict[str, Any]) -> None:
+    if call.waits:
+        await aside(call.succeed, result)
+    else:
+        call.succeed(result)
 
 
 # -- streams of events ----------------------------------------------------------------------------

@@ -52,6 +52,7 @@ class Call:
         recording: False when the span is not recorded.
         reading: False when nobody wants to know what comes back.
         holds: Chunks are held back until guardrails have looked at them.
+        waits: Its end waits for a judge; see `aside`.
         first_chunk_ns: When the first chunk came, in Unix nanoseconds; 0 before.
         hidden: Chunks for which it is True are not handed to the caller.
         arriving: Tells what of a stream has arrived, to whoever ends the call from outside.
@@ -63,6 +64,7 @@ class Call:
     """
 
     holds: bool = False
+    waits: bool = False
 
     __slots__ = (
         "__weakref__",

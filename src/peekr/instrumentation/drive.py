@@ -12,6 +12,7 @@ from peekr import faults
 from peekr.context import is_internal
 from peekr.errors import GuardrailError
 from peekr.instrumentation import Response
+from peekr.instrumentation.aside import aside
 from peekr.instrumentation.call import Call
 from peekr.instrumentation.runtime import (
     ACTIVE_KEY,
@@ -89,7 +90,7 @@ async def drive_async(
     finally:
         if token is not None:
             otel_context.detach(token)
-    delivered = _deliver(call, result)
+    delivered = await aside(_deliver, call, result) if call.waits else _deliver(call, result)
     if type(delivered) is CoroutineType:
         return await _deliver_later(call, result, cast("Any", delivered))
     return delivered

@@ -31,7 +31,7 @@ class GuardedCall(Call):
         gate: The guardrails.
     """
 
-    __slots__ = ("_at_end", "_judgement", "_raises", "_result", "gate", "holds")
+    __slots__ = ("_at_end", "_judgement", "_raises", "_result", "gate", "holds", "waits")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class GuardedCall(Call):
         super().__init__(runtime, hook, instance, args, kwargs)
         self.gate = cast("Gate", runtime.gate)
         self.holds = self.gate.holds
+        self.waits = self.gate.scores is not None
         # Also when nobody records it.
         self.reading = True
         self._judgement = Judgement()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 
 from peekr.errors import GuardrailError
+from peekr.instrumentation.aside import aside
 from peekr.instrumentation.holding import Hold
 from peekr.instrumentation.stream import (
     AsyncIterableProxy,
@@ -31,6 +32,7 @@ __all__ = [
     "HeldIterable",
     "HeldStream",
     "conclude",
+    "conclude_async",
 ]
 
 
@@ -59,6 +61,16 @@ def conclude(
     else:
         hold.release()
         hold.error = error
+
+
+async def conclude_async(
+    call: GuardedCall, accumulator: Accumulator, hold: Hold, error: Optional[BaseException] = None
+) -> None:
+    """`conclude`, beside the event loop where it waits for a judge."""
+    if call.waits:
+        await aside(conclude, call, accumulator, hold, error)
+    else:
+        conclude(call, accumulator, hold, error)
 
 
 _BODY = frozenset(
@@ -180,9 +192,9 @@ class HeldAsyncStream(AsyncStreamProxy):
             try:
                 chunk = await self.__wrapped__.__anext__()
             except StopAsyncIteration:
-                conclude(call, self._self_accumulator, hold)
+                await conclude_async(call, self._self_accumulator, hold)
             except Exception as error:
-                conclude(call, self._self_accumulator, hold, error)
+                await conclude_async(call, self._self_accumulator, hold, error)
             except (asyncio.CancelledError, GeneratorExit):
                 hold.drop()
                 self._self_left()
@@ -195,7 +207,7 @@ class HeldAsyncStream(AsyncStreamProxy):
                 if self._self_take(chunk):
                     hold.add(chunk)
                     if hold.found:
-                        conclude(call, self._self_accumulator, hold)
+                        await conclude_async(call, self._self_accumulator, hold)
                         await self._self_stop()
         return hold.ready.popleft()
 

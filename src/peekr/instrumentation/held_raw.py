@@ -9,6 +9,7 @@ from typing import Any, Callable, Optional, cast
 from peekr.encoding import loads
 from peekr.errors import GuardrailError
 from peekr.instrumentation import Accumulator
+from peekr.instrumentation.aside import aside
 from peekr.instrumentation.guarded import GuardedCall
 from peekr.instrumentation.held import conclude
 from peekr.instrumentation.holding import Hold
@@ -88,9 +89,9 @@ class HeldTap(Tap):
                 try:
                     chunk = await stream.__anext__()
                 except StopAsyncIteration:
-                    self._last()
+                    await self._last_async()
                 except Exception as error:
-                    self._last(error)
+                    await self._last_async(error)
                 except (asyncio.CancelledError, GeneratorExit):
                     hold.drop()
                     self._call.abandon(self._read())
@@ -141,6 +142,12 @@ class HeldTap(Tap):
                 self._accumulator.add(event.data)
             hold.add(event.raw)
         conclude(self._guarded, self._accumulator, hold, error)
+
+    async def _last_async(self, error: Optional[BaseException] = None) -> None:
+        if self._guarded.waits:
+            await aside(self._last, error)
+        else:
+            self._last(error)
 
     def _last_of_body(self, error: Optional[BaseException]) -> None:
         hold = self._hold

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Optional, cast
 
 from peekr.instrumentation import Accumulator, Fault, Request, Response
+from peekr.instrumentation.aside import aside
 from peekr.instrumentation.call import Call
 from peekr.instrumentation.google_genai import client
 from peekr.instrumentation.google_genai.client import get, items_of
@@ -114,7 +115,10 @@ async def _resolved_async(call: Call, result: Any) -> Any:
     except Exception as error:
         call.fail(error)
         raise
-    call.succeed(result)
+    if call.waits:
+        await aside(call.succeed, result)
+    else:
+        call.succeed(result)
     return result
 
 
