@@ -70,7 +70,7 @@ def unsupported(dependencies: Sequence[str]) -> Optional[str]:
 
 
 def _said(distribution: str) -> Optional[str]:
-    """What an SDK that has been imported says of itself: its metadata takes milliseconds to read."""
+    """What an SDK that is in memory says of itself: its metadata takes milliseconds to read."""
     module = sys.modules.get(distribution.replace("google-", "google.").replace("-", "_"))
     version = getattr(module, "__version__", None)
     return version if isinstance(version, str) else None
