@@ -13,7 +13,6 @@ import os
 import re
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any, Callable, Optional, cast
 
@@ -186,7 +185,10 @@ class _Loading:
 
     def __init__(self) -> None:
         self.begun = False
+        self.thread = 0
         self.done = threading.Event()
+        # The callbacks have run as well.
+        self.finished = threading.Event()
         self.table: Optional[LibraryTable] = None
         # Reentrant: a collected stream may end its span inside any allocation made here.
         self.lock = threading.RLock()
@@ -273,6 +275,7 @@ def source() -> str:
 
 
 def _load(state: _Loading) -> None:
+    state.thread = threading.get_ident()
     try:
         try:
             # The library's current snapshot: the bundled one, or a newer one where the application
@@ -286,11 +289,14 @@ def _load(state: _Loading) -> None:
         with state.lock:
             state.done.set()
             waiting, state.waiting = state.waiting, []
-        for callback in waiting:
-            try:
-                callback()
-            except Exception:
-                faults.report("pricing what waited for the price table")
+        try:
+            for callback in waiting:
+                try:
+                    callback()
+                except Exception:
+                    faults.report("pricing what waited for the price table")
+        finally:
+            state.finished.set()
 
 
 _forks_watched = False
@@ -304,10 +310,10 @@ def _watch_forks() -> None:
 
 
 def _before_fork() -> None:
-    # A child that is forked in the middle of an import would wait for ever for its end.
-    deadline = time.monotonic() + _FORK_S
-    while _state.begun and not _state.done.is_set() and time.monotonic() < deadline:
-        _state.done.wait(0.05)
+    # A child that is forked in the middle of an import, or while a store's lock is held, would wait
+    # for ever for its end.
+    if _state.begun and threading.get_ident() != _state.thread:
+        _state.finished.wait(_FORK_S)
 
 
 def _after_in_child() -> None:
@@ -317,3 +323,4 @@ def _after_in_child() -> None:
         # Without a table the import did not come to its end, and cannot be tried again here.
         _state.begun, _state.table = True, before.table
         _state.done.set()
+        _state.finished.set()
