@@ -22,7 +22,7 @@ def test_a_scope_goes_along_with_its_context_alone() -> None:
 
 
 def test_each_field_is_an_attribute() -> None:
-    assert Scope(*"abcdefg").attributes() == {
+    assert Scope._make((*"abcdefg", None)).attributes() == {
         "session.id": "a",
         "gen_ai.conversation.id": "a",
         "user.id": "b",

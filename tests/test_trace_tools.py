@@ -30,7 +30,12 @@ def run(*arguments: Any) -> Result:
 def chat(trace: int, *said: str, answer: str = "Sunny.", **attributes: Any) -> Record:
     roles = ["system", "user", "assistant", "user"]
     messages = [{"role": role, "content": text} for role, text in zip(roles, said)]
-    facts = {"model": "gpt-4o", "tokens_input": 10, "tokens_output": 5, **attributes}
+    facts: dict[str, Any] = {
+        "model": "gpt-4o",
+        "tokens_input": 10,
+        "tokens_output": 5,
+        **attributes,
+    }
     return span(trace, 2, 1, "openai.chat", NOW + 1, input=messages, output=answer, **facts)
 
 

@@ -8,7 +8,7 @@ the list is taken from what arrives.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Optional, Union, cast
+from typing import Any, Optional, Union, cast
 
 from opentelemetry import baggage as otel_baggage
 from opentelemetry import context as otel_context
@@ -100,4 +100,4 @@ def accept_baggage(
         if name == "retention_class" and value not in RETENTION_CLASSES:
             continue
         found[name] = value
-    return with_scope(Scope(**{**scope._asdict(), **found}), context) if found else context
+    return with_scope(scope._replace(**cast("Any", found)), context) if found else context

@@ -166,10 +166,10 @@ class ScopeBlock:
     def enter(self, context: Context) -> Context:
         """The context that the block makes of another."""
         outer = current_scope(context)
-        changes: dict[str, Optional[str]] = dict(self._changes)
+        changes: dict[str, Any] = dict(self._changes)
         if self._makes_session and "session_id" not in changes and outer.session_id is None:
             changes["session_id"] = uuid.uuid4().hex
-        scope = Scope(**{**outer._asdict(), **changes})
+        scope = outer._replace(**changes)
         return carry(with_scope(scope, context), self._propagate)
 
     def _wrapped(self, function: Any) -> Any:

@@ -19,6 +19,13 @@ class Refused(Exception):
     """Raised instead of sending a request."""
 
 
+def _noting(seen: List[Any]) -> Any:
+    def observe(call: Any, response: Any, fault: Any) -> None:
+        seen.append((call, response, fault))
+
+    return observe
+
+
 def _refuse(call: Any) -> None:
     raise Refused(f"no money for {call.request.model}")
 
@@ -43,7 +50,7 @@ async def test_observer_is_told_once_what_came_back(
     call: Calls, telemetry: Telemetry, stream: bool
 ):
     seen: List[Tuple[Any, Any, Any]] = []
-    OPENAI.watch(observers=(lambda *told: seen.append(told),))
+    OPENAI.watch(observers=(_noting(seen),))
     result = await call("chat.completions.create", **CHAT, stream=stream)
     if stream:
         await call.drain(result)
@@ -57,7 +64,7 @@ async def test_observer_is_told_of_calls_that_are_not_sampled(call: Calls, tmp_p
     unsampled = Telemetry(tmp_path, sampler=ALWAYS_OFF)
     unsampled.instrument()
     seen: List[Any] = []
-    OPENAI.watch(observers=(lambda *told: seen.append(told),))
+    OPENAI.watch(observers=(_noting(seen),))
     await call("chat.completions.create", **CHAT)
     assert len(seen) == 1
     assert unsampled.records == []
