@@ -15,7 +15,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from peekr.config import RETENTION_CLASSES
-from peekr.context import Scope, current_scope, with_scope
+from peekr.context import current_scope, with_scope
 from peekr.errors import ConfigurationError
 from peekr.semconv import otel, own
 
