@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional, cast
 
 from peekr.dashboard.kinds import CALLS, is_internal, kind_of
+from peekr.dashboard.runs import runs_of
 from peekr.encoding import dumps
 from peekr.record import SpanRecord
 from peekr.render.tree import Node, arrange
@@ -83,12 +84,15 @@ def trace_detail(spans: Sequence[SpanRecord], max_spans: int = MAX_SPANS) -> dic
         row["attempt"] = _attempt(node.record, row["kind"], attempts)
         rows.append(row)
     root = nodes[0].record
+    omitted = len(nodes) - len(rows)
     belongs = [node.record for node in nodes]
     return {
         "id": root.trace_id,
         "started": first,
         "spans": rows,
-        "omitted": len(nodes) - len(rows),
+        "omitted": omitted,
+        # Of a trace that is cut the repetitions, counted over all of it.
+        **({"runs": runs_of(nodes, places, wrappers)} if omitted else {}),
         "session": _of_any(belongs, "session_id"),
         "user": _of_any(belongs, "user_id"),
         "tenant": next((r.tenant_id for r in belongs if r.tenant_id), ""),

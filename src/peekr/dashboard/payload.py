@@ -20,7 +20,7 @@ from peekr.dashboard.groups import (
 )
 from peekr.dashboard.traces import TraceRow
 
-__all__ = ["core_of", "facts_of", "listed_rows", "traces_of"]
+__all__ = ["core_of", "facts_of", "listed_rows", "scores_of", "traces_of"]
 
 MAX_LISTED = 5_000
 _MAX_WORK = 40
@@ -28,6 +28,7 @@ _MAX_ERRORS = 50
 _MAX_SESSIONS = 2_000
 _DEAREST = 20
 _MAX_FINDINGS = 100
+_MAX_SCORE_IDS = 5_000
 _BY_LIMIT = 40
 
 
@@ -296,6 +297,28 @@ def facts_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
     }
     for place, key in enumerate(_KEYS):
         made[key] = [row[12][place] for row in held]
+    return made
+
+
+def scores_of(found: Collection) -> Optional[dict[str, Any]]:
+    """The scores as columns, for filters; None where there are none."""
+    held = found.quality.rows
+    if not held:
+        return None
+    names = list(found.quality.evaluators)
+    numbers = {name: place for place, name in enumerate(names)}
+    start = found.cells.span[0] * found.cells.step
+    made: dict[str, Any] = {
+        "n": len(held),
+        "every": found.quality.every,
+        "e": [numbers[row[0]] for row in held],
+        "t": [round((row[1] - start) * 1000.0) for row in held],
+        "v": [round(row[2], 4) for row in held],
+        "s": _flags(row[3] for row in held),
+        "id": [row[5] for row in held] if len(held) <= _MAX_SCORE_IDS else None,
+    }
+    for place, key in enumerate(_KEYS):
+        made[key] = [row[4][place] for row in held]
     return made
 
 

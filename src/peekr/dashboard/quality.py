@@ -6,6 +6,7 @@ import heapq
 from array import array
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional, cast
+from zlib import crc32
 
 from peekr.dashboard.figures import Series, answer_of, question_of, short
 from peekr.encoding import dumps
@@ -17,6 +18,8 @@ __all__ = ["Evaluator", "Finding", "Quality", "Worst"]
 _MAX_EVALUATORS = 50
 _MAX_FINDINGS = 500
 _WORST = 20
+MAX_ROWS = 20_000
+"""Scores that are in the page for filters; of more there is a sample."""
 _BY = (("model", 0), ("feature", 2), ("variant", 4))
 _FINDINGS = (
     ("guardrail_warnings", "warning"),
@@ -62,6 +65,10 @@ class Quality:
     def __init__(self) -> None:
         self.evaluators: dict[str, Evaluator] = {}
         self.findings: dict[tuple[str, str, str], Finding] = {}
+        self.rows: list[tuple[Any, ...]] = []
+        """Evaluator, start in seconds, score, has failed, dimensions, trace."""
+        self.every = 1
+        """One score in so many is among the rows."""
         self._worst: list[tuple[float, int, Worst]] = []
         self._sequence = 0
 
@@ -113,6 +120,16 @@ class Quality:
             entry = found.by[dimension].setdefault(dims[place], [0.0, 0.0])
             entry[0] += 1
             entry[1] += score
+        if self.every == 1 or crc32(record.trace_id.encode("utf-8", "replace")) % self.every == 0:
+            failed = record.status == "error"
+            self.rows.append((name, record.start_time, score, failed, dims, record.trace_id))
+            if len(self.rows) > MAX_ROWS:
+                self.every *= 2
+                self.rows = [
+                    row
+                    for row in self.rows
+                    if crc32(row[5].encode("utf-8", "replace")) % self.every == 0
+                ]
         if len(self._worst) < _WORST or score < -self._worst[0][0]:
             self._sequence += 1
             attributes = record.attributes

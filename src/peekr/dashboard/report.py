@@ -17,7 +17,7 @@ from peekr._version import __version__
 from peekr.dashboard.collect import Collection, collect
 from peekr.dashboard.details import trace_detail
 from peekr.dashboard.groups import marginals_of
-from peekr.dashboard.payload import core_of, facts_of, listed_rows, traces_of
+from peekr.dashboard.payload import core_of, facts_of, listed_rows, scores_of, traces_of
 from peekr.dashboard.traces import TraceRow
 from peekr.encoding import dumps
 from peekr.exporting import replacing
@@ -79,13 +79,18 @@ def write_report(
         )
         facts = _packed(facts_of(found, rows))
         extra = marginals_of(found)
-        marginals = [("marginals", _packed(extra))] if extra else []
-        fixed = len(facts) + sum(len(data) for _, data in marginals) + len(dumps(core))
+        scores = scores_of(found)
+        others = [
+            (name, _packed(value))
+            for name, value in (("marginals", extra), ("scores", scores))
+            if value is not None
+        ]
+        fixed = len(facts) + sum(len(data) for _, data in others) + len(dumps(core))
         left = MAX_BYTES - fixed - 60 * len(rows) - _assets_bytes()
         blocks, places, reasons = _details(reader, found, rows, left)
     core["embedded"] = {"traces": len(places), "why": reasons}
     traces = _packed(traces_of(rows, core["buckets"]["start"], places))
-    page = _page(core, [("facts", facts), ("traces", traces), *marginals, *blocks])
+    page = _page(core, [("facts", facts), ("traces", traces), *others, *blocks])
     with replacing(output) as stream:
         stream.write(page)
     return Report(len(page), found.spans, found.traces, len(places), problems)

@@ -71,7 +71,6 @@ async function draw() {
     console.error(error);
   }
   if (turn !== drawing || made === null) return;
-  const scroll = at.kept;
   put(clear(main), [made]);
   main.dataset.view = at.view;
   repaintCharts();
@@ -81,14 +80,26 @@ async function draw() {
     const place = view ? view.rows.findIndex((row) => list.id[row] === lastRow) : -1;
     if (place >= 0) requestAnimationFrame(() => view.reveal(place));
     lastRow = null;
-  } else if (!scroll && at.moved) window.scrollTo(0, 0);
+  } else if (at.moved) window.scrollTo(0, at.scroll || 0);
   document.documentElement.dataset.ready = String(turn);
 }
+
+// Where each page was left, so that Back returns to its place.
+const trail = [{hash: location.hash, scroll: 0}];
+history.scrollRestoration = 'manual';
+addEventListener('scroll', () => {
+  trail[trail.length - 1].scroll = window.scrollY;
+}, {passive: true});
 
 addEventListener('hashchange', () => {
   const before = at.view + at.id;
   at = parse(location.hash);
   at.moved = before !== at.view + at.id;
+  const last = trail.length - 2;
+  if (last >= 0 && trail[last].hash === location.hash) {
+    trail.pop();
+    at.scroll = trail[last].scroll;
+  } else trail.push({hash: location.hash, scroll: at.moved ? 0 : window.scrollY});
   frame();
   draw();
 });
@@ -113,7 +124,13 @@ addEventListener('keydown', (event) => {
   }
   if (!keysOn || types || event.ctrlKey || event.metaKey || event.altKey) return;
   const actions = {
-    '/': () => document.getElementById('search')?.focus(),
+    '/': () => {
+      const search = document.getElementById('search');
+      const folded = search.closest('details');
+      if (folded) folded.open = true;
+      window.scrollTo(0, 0);
+      search.focus();
+    },
     j: () => moveRow(1),
     k: () => moveRow(-1),
     '?': () => (location.hash = '#/about'),
@@ -121,6 +138,9 @@ addEventListener('keydown', (event) => {
     l: () => nextSpan((span) => span.kind === 'llm'),
     '[': () => step('before'),
     ']': () => step('after'),
+    ArrowLeft: target.closest?.('.spans .row') ? () => treeKey('ArrowLeft') : null,
+    ArrowRight: target.closest?.('.spans .row') ? () => treeKey('ArrowRight') : null,
+    Enter: target.matches?.('.spans .row') ? () => treeKey('Enter') : null,
     ArrowDown: target.closest?.('.window') ? () => moveRow(1) : null,
     ArrowUp: target.closest?.('.window') ? () => moveRow(-1) : null,
   };

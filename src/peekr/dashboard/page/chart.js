@@ -11,9 +11,9 @@ function bucketTime(bucket) {
 }
 
 /** Ticks at 1, 2, 5 times a power of ten that cover 0 to `most`. */
-function niceTicks(most, wanted) {
+function niceTicks(most, wanted, whole) {
   if (!(most > 0)) return [0, 1];
-  const rough = most / (wanted || 3);
+  const rough = Math.max(most / (wanted || 3), whole ? 1 : 0);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
   const made = [];
@@ -113,6 +113,7 @@ function paint(own) {
 }
 
 function scaleTicks(options, values) {
+  if (options.ticks) return options.ticks;
   if (!values.length) return options.log ? [100, 1000] : [0, 1];
   if (options.log) return logTicks(Math.min(...values), Math.max(...values));
   let most = Math.max(...values);
@@ -122,7 +123,7 @@ function scaleTicks(options, values) {
       most = Math.max(most, options.series.reduce((sum, one) => sum + (one.inside ? 0 : one.values[bucket] || 0), 0));
     }
   }
-  return niceTicks(most);
+  return niceTicks(most, 3, options.format === count);
 }
 
 function hatchPattern() {
@@ -193,6 +194,10 @@ function listen(own) {
     dragFrom = position(event);
     picture.setPointerCapture(event.pointerId);
   });
+  picture.addEventListener('pointercancel', () => {
+    dragFrom = null;
+    select(null);
+  });
   picture.addEventListener('pointerup', (event) => {
     const end = position(event);
     const start = dragFrom;
@@ -226,7 +231,9 @@ function cross(bucket) {
     own.cross.setAttribute('x1', middle);
     own.cross.setAttribute('x2', middle);
     own.cross.setAttribute('visibility', 'visible');
-    const values = own.options.series.map((one) => `${one.name} ${own.options.format(one.values[bucket])}`);
+    // Under the crosshair the exact value: 1,234 where the axis says 1.2k.
+    const format = own.options.format === count ? exact : own.options.format;
+    const values = own.options.series.map((one) => `${one.name} ${format(one.values[bucket])}`);
     clear(own.readout).append(`${moment(bucketTime(bucket))}, ${STEP_NAMES[core.buckets.step]}: ${values.join(', ')}`);
   }
 }

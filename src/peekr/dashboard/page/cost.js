@@ -6,7 +6,6 @@ function cost() {
   if (!core.spans) return nothing();
   const {kpi, approximate} = present();
   if (!kpi.calls && isFiltered()) return noMatch('No calls match these filters');
-  if (!facts) return locked();
   const dimensions = ['model', 'tenant', 'feature', 'endpoint', 'variant', 'user', 'name'].filter((name) => core.dims[name].length > 1);
   if (!dimensions.includes(costBy)) costBy = dimensions[0] || 'model';
   const rows = grouped(costBy).sort((a, b) => (b.cost || 0) - (a.cost || 0));
@@ -29,7 +28,7 @@ function cost() {
   const series = costSeries(costBy, top);
   return [
     h('h2', {}, 'Cost'),
-    approximate ? h('p', {class: 'note'}, `\u2248 figures of a sample, ${core.sampled} calls and every failed one`) : null,
+    approximate ? sampleNote() : null,
     h('p', {}, h('b', {class: 'big'}, money(kpi.cost)), ` for ${plural(kpi.priced, 'priced call')}; `,
       kpi.unpriced ? `${plural(kpi.unpriced, 'call')} with usage and no price (${kpi.unpriced_models.slice(0, 3).map(([name]) => name || 'no model').join(', ')}); ` : '',
       `${plural(kpi.no_usage, 'call')} without usage. Cache hit ${share(kpi.tokens_cached, kpi.cached_of)} of the input of calls that report it.`),
@@ -41,6 +40,8 @@ function cost() {
 }
 
 function costSeries(dimension, top) {
+  if (!isFiltered() && facts && facts.sampled && marginals && marginals[dimension]) return exactSeries(dimension, top);
+  if (!facts) return [];
   const key = KEY_OF[dimension];
   const numbers = new Map(top.map((group, place) => [core.dims[dimension].indexOf(group.name), place]));
   const n = core.buckets.count;
@@ -57,8 +58,23 @@ function costSeries(dimension, top) {
   return made;
 }
 
+/** The same of every call, where the calls in the page are a sample. */
+function exactSeries(dimension, top) {
+  const made = top.map((group, place) => ({name: group.name || '(none)', tone: place + 1, values: (marginals[dimension][group.name] || {series: {cost: []}}).series.cost}));
+  const other = core.series.cost.map((whole, bucket) => Math.max(0, whole - made.reduce((sum, one) => sum + (one.values[bucket] || 0), 0)));
+  if (other.some((value) => value > 1e-9)) made.push({name: 'other', tone: 6, values: other});
+  return made;
+}
+
+function dearestRows() {
+  if (!isFiltered() || !list) return core.dearest;
+  return traceRows().filter((row) => list.c[row] > 0).sort((a, b) => list.c[b] - list.c[a]).slice(0, 20)
+    .map((row) => ({trace: list.id[row], name: list.name[row], cost: list.c[row] / 1e6, tokens: list.tok[row], calls: list.llm[row], started: core.buckets.start + list.t[row] / 1000}));
+}
+
 function dearest() {
-  if (!core.dearest.length || isFiltered()) return null;
+  const rows = dearestRows();
+  if (!rows.length) return null;
   const columns = [
     {key: 'name', title: 'Trace', wide: true, value: (row) => row.name, shown: (row) => link(to('trace', {}, row.trace), said(row.name))},
     {key: 'started', title: 'started', number: true, value: (row) => row.started, shown: (row) => moment(row.started)},
@@ -66,5 +82,5 @@ function dearest() {
     {key: 'tokens', title: 'tokens', number: true, value: (row) => row.tokens, shown: (row) => count(row.tokens)},
     {key: 'cost', title: 'cost', number: true, bar: true, value: (row) => row.cost, shown: (row) => money(row.cost)},
   ];
-  return panel('Dearest traces', table(columns, core.dearest, {caption: 'The dearest traces'}));
+  return panel('Dearest traces', isFiltered() ? h('p', {class: 'note'}, 'Of the traces in the list that match.') : null, table(columns, rows, {caption: 'The dearest traces'}));
 }

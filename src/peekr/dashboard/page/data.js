@@ -24,9 +24,11 @@ async function read(name) {
 
 let facts = null;
 let list = null;
+let scores = null;
+let marginals = null; // each value of a dimension alone, over every call; only where facts are a sample
 
 async function load() {
-  [facts, list] = await Promise.all([unpack('facts'), unpack('traces')]);
+  [facts, list, marginals, scores] = await Promise.all(['facts', 'traces', 'marginals', 'scores'].map(unpack));
   if (facts) for (const key of ['t', 'd', 'f', 'in', 'out', 'ca', 're', 'c']) facts[key] = Float64Array.from(facts[key]);
   if (list) list.row = new Map(list.id.map((id, row) => [id, row]));
 }

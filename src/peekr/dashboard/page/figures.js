@@ -98,11 +98,27 @@ function aggregate(keep) {
   return {kpi, series, approximate: Boolean(facts.sampled)};
 }
 
+/** The exact figures where one filter alone is set and the calls in the page are a sample. */
+function marginal() {
+  const set = Object.entries(filters()).filter(([key]) => key !== 'q');
+  if (!facts.sampled || !marginals || set.length !== 1) return null;
+  const [name, value] = set[0];
+  const found = marginals[name] && marginals[name][value === '(none)' ? '' : value];
+  return found ? {kpi: {...found.kpi, unpriced_models: []}, series: found.series} : null;
+}
+
+/** What stands beside figures of a sample. */
+function sampleNote() {
+  return h('p', {class: 'note'}, `\u2248 Estimated from ${facts.sampled} calls and the failed ones. One filter alone is exact.`);
+}
+
 let remembered = {key: null, value: null};
 
 /** The figures that the present filters leave. */
 function present() {
   if (!isFiltered() || !facts) return {kpi: core.kpi, series: core.series, approximate: false};
+  const alone = marginal();
+  if (alone) return {...alone, approximate: false};
   const key = JSON.stringify({...filters(), q: ''});
   if (remembered.key !== key) {
     const status = (row) => (facts.s[row] ? 'error' : 'ok');
@@ -113,6 +129,10 @@ function present() {
 
 /** Rows of a dimension: calls, failures, latency, tokens, cost; the largest first. */
 function grouped(dimension) {
+  if (!isFiltered() && core.by[dimension]) {
+    return core.by[dimension].map((row) => ({...row, tokens: row.tokens_in + row.tokens_out, cached: row.tokens_cached, cachedOf: row.cached_of, none: row.no_usage}));
+  }
+  if (!facts) return [];
   const key = KEY_OF[dimension];
   const groups = new Map();
   const keep = isFiltered() ? predicate(facts, (row) => (facts.s[row] ? 'error' : 'ok')) : () => true;

@@ -11,7 +11,7 @@ function overview() {
   const mark = approximate ? '\u2248 ' : '';
   return [
     h('h2', {class: 'hidden'}, 'Overview'),
-    approximate ? h('p', {class: 'note'}, `\u2248 figures of a sample, ${core.sampled} calls and every failed one`) : null,
+    approximate ? sampleNote() : null,
     tiles(kpi, series, mark),
     attention(kpi),
     h('div', {class: 'charts'},
@@ -38,14 +38,19 @@ function tiles(kpi, series, mark) {
 }
 
 function attention(kpi) {
-  if (isFiltered()) return null;
   const signs = {error: '\u2715', warn: '\u25b2', info: '\u2139'};
   if (!core.attention.length) return panel('Needs attention', h('p', {}, `Nothing stands out in ${plural(kpi.calls, 'call')}.`));
-  return panel('Needs attention', h('ul', {class: 'attention'}, core.attention.map((one) => h('li', {class: one.level}, h('span', {'aria-hidden': 'true', class: 'sign'}, signs[one.level]), link(one.link, said(one.text))))));
+  return panel(isFiltered() ? 'Needs attention, in the whole file' : 'Needs attention', h('ul', {class: 'attention'}, core.attention.map((one) => h('li', {class: one.level}, h('span', {'aria-hidden': 'true', class: 'sign'}, signs[one.level]), link(one.link, said(one.text))))));
+}
+
+/** Of filtered calls only their own time is known: what is around them is not filtered by model. */
+function workRows() {
+  if (!isFiltered()) return core.work.slice(0, 12);
+  return grouped('name').map((row) => ({kind: row.isEmbedding ? 'embedding' : 'llm', name: row.name, n: row.calls, errors: row.failed, p50: row.p50, p95: row.p95, self_ms: row.durations.reduce((sum, ms) => sum + ms, 0) * (facts.sampled ? row.calls / Math.max(1, row.durations.length + row.failed) : 1)})).sort((a, b) => b.self_ms - a.self_ms).slice(0, 12);
 }
 
 function work() {
-  if (isFiltered()) return null;
+  if (isFiltered() && !facts) return null;
   const columns = [
     {key: 'name', title: 'Work', value: (row) => row.name, shown: (row) => [h('span', {class: `kind kind-${row.kind}`, 'aria-hidden': 'true'}, GLYPHS[row.kind]), ' ', said(row.name), h('span', {class: 'muted'}, ` ${row.kind}`)], wide: true},
     {key: 'n', title: 'n', number: true, value: (row) => row.n, shown: (row) => count(row.n)},
@@ -54,23 +59,42 @@ function work() {
     {key: 'p95', title: 'p95', number: true, value: (row) => row.p95, shown: (row) => took(row.p95)},
     {key: 'self', title: 'self time', number: true, bar: true, value: (row) => row.self_ms, shown: (row) => took(row.self_ms)},
   ];
-  return panel('Where time goes', table(columns, core.work.slice(0, 12), {caption: 'Time by kind and name of work'}));
+  return panel('Where time goes', isFiltered() ? h('p', {class: 'note'}, 'Model calls alone: what is around them has no model or variant to filter by.') : null, table(columns, workRows(), {caption: 'Time by kind and name of work'}));
+}
+
+/** The errors of the listed traces that the filters leave; without filters those of the file. */
+function errorRows() {
+  if (!isFiltered() || !list) return core.errors.slice(0, 20);
+  const groups = new Map();
+  const named = new Map(core.errors.map((one) => [one.key, one]));
+  for (const row of traceRows()) {
+    const key = list.group[row];
+    if (!key) continue;
+    const at_ = core.buckets.start + list.t[row] / 1000;
+    const known = named.get(key);
+    let group = groups.get(key);
+    if (!group) groups.set(key, (group = {key, name: known ? known.name : '', model: known ? known.model : '', n: 0, first: at_, last: at_, traces: [list.id[row]]}));
+    group.n += 1;
+    group.first = Math.min(group.first, at_);
+    group.last = Math.max(group.last, at_);
+  }
+  return [...groups.values()].sort((a, b) => b.n - a.n).slice(0, 20);
 }
 
 function errors() {
-  if (!core.errors.length || isFiltered()) return null;
+  const rows = errorRows();
+  if (!rows.length) return null;
   const columns = [
     {key: 'key', title: 'Error', wide: true, value: (row) => row.key, shown: (row) => (row.traces.length ? link(to('trace', {}, row.traces[0]), said(row.key)) : said(row.key))},
     {key: 'where', title: 'where', value: (row) => row.model || row.name, shown: (row) => said(row.model || row.name)},
-    {key: 'n', title: 'n', number: true, value: (row) => row.n, shown: (row) => count(row.n)},
+    {key: 'n', title: isFiltered() ? 'traces' : 'n', number: true, value: (row) => row.n, shown: (row) => count(row.n)},
     {key: 'first', title: 'first', number: true, value: (row) => row.first, shown: (row) => moment(row.first)},
     {key: 'last', title: 'last', number: true, value: (row) => row.last, shown: (row) => moment(row.last)},
   ];
-  return panel('Errors', table(columns, core.errors.slice(0, 20), {caption: 'Failures that read alike, ids and numbers masked'}));
+  return panel('Errors', isFiltered() ? h('p', {class: 'note'}, 'Of the traces in the list that match.') : null, table(columns, rows, {caption: 'Failures that read alike, ids and numbers masked'}));
 }
 
 function byDimension() {
-  if (!facts) return null;
   const dimensions = ['model', 'tenant', 'feature', 'endpoint', 'variant', 'user'].filter((name) => core.dims[name].length > 1);
   if (!dimensions.length) return null;
   if (!dimensions.includes(groupBy)) groupBy = dimensions[0];

@@ -7,18 +7,22 @@ function quality() {
       code('peekr.instrument(evaluators=[peekr.eval.Rubric("The answer is correct and polite.")])'),
       code(`peekr eval ${core.file} --rubric "The answer is correct and polite."`))];
   }
+  const shown = isFiltered() && scores ? evaluators.map(filteredScores).filter(Boolean) : evaluators;
+  const left = isFiltered() && list ? new Set(traceRows().map((row) => list.id[row])) : null;
+  const lowest = left ? worst.filter((one) => left.has(one.trace)) : worst;
+  const found = left ? findings.map((one) => ({...one, traces: one.traces.filter((id) => left.has(id))})).filter((one) => one.traces.length) : findings;
   return [
     h('h2', {}, 'Quality'),
-    isFiltered() ? h('p', {class: 'note'}, 'These figures are about the whole file; filters do not reach them.') : null,
-    evaluators.map(evaluator),
-    worst.length ? panel('Lowest scores', h('ol', {class: 'worst'}, worst.map(low))) : null,
-    findings.length ? panel('What guards found', table([
+    isFiltered() && scores && scores.every > 1 ? h('p', {class: 'note'}, `\u2248 of a sample, 1 in ${scores.every} scores`) : null,
+    shown.length || !evaluators.length ? shown.map(evaluator) : noMatch('No scores match these filters'),
+    lowest.length ? panel('Lowest scores', left ? h('p', {class: 'note'}, 'Of the lowest in the file those that match.') : null, lowScores(lowest)) : null,
+    found.length ? panel('What guards found', left ? h('p', {class: 'note'}, 'Findings in traces that match; the numbers are of the whole file.') : null, table([
       {key: 'guard', title: 'guard or pack', wide: true, value: (row) => row.guard, shown: (row) => said(row.guard || NONE)},
       {key: 'rule', title: 'rule', wide: true, value: (row) => row.rule, shown: (row) => said(row.rule || NONE)},
       {key: 'kind', title: 'kind', value: (row) => row.kind},
       {key: 'n', title: 'n', number: true, bar: true, value: (row) => row.n, shown: (row) => count(row.n)},
       {key: 'trace', title: 'newest', value: (row) => row.traces[0], shown: (row) => (row.traces.length ? link(to('trace', {}, row.traces[0]), 'open') : NONE)},
-    ], findings, {caption: 'Findings of guardrails and compliance packs'})) : null,
+    ], found, {caption: 'Findings of guardrails and compliance packs'})) : null,
   ];
 }
 
@@ -40,20 +44,62 @@ function evaluator(one) {
   const groups = Object.entries(one.by).filter(([, rows]) => rows.length > 1);
   return h('section', {class: 'panel'}, h('h3', {}, said(one.name)),
     h('p', {}, `mean ${one.mean === null ? NONE : one.mean.toFixed(2)} of ${plural(one.n, 'score')}, lowest ${one.low === null ? NONE : one.low.toFixed(2)}`, one.errors ? `; ${plural(one.errors, 'time')} no score could be given` : ''),
-    h('div', {class: 'two'}, chart({title: 'Mean score over time', kind: 'lines', format: (value) => (value === null || value === undefined ? NONE : value.toFixed(2)), series: [{name: 'mean', values, tone: 1}], note: `0 to 1, n = ${exact(one.n)}`}),
+    h('div', {class: 'two'}, chart({title: 'Mean score over time', kind: 'lines', format: (value) => (value === null || value === undefined ? NONE : value.toFixed(2)), ticks: [0, 0.25, 0.5, 0.75, 1], series: [{name: 'mean', values, tone: 1}], note: `0 to 1, n = ${exact(one.n)}`}),
       h('div', {}, h('h4', {}, 'Distribution'), histogram, h('p', {class: 'muted ends'}, h('span', {}, '0'), h('span', {}, '1')))),
     groups.map(([dimension, rows]) => table([
       {key: 'name', title: dimension, wide: true, value: (row) => row[0], shown: (row) => said(row[0] || '(none)')},
       {key: 'n', title: 'n', number: true, value: (row) => row[1], shown: (row) => count(row[1])},
       {key: 'mean', title: 'mean', number: true, value: (row) => row[2], shown: (row) => row[2].toFixed(2)},
-      {key: 'delta', title: 'against all', number: true, value: (row) => row[2] - one.mean, shown: (row) => `${row[2] - one.mean >= 0 ? '+' : '\u2212'}${Math.abs(row[2] - one.mean).toFixed(2)}`},
+      {key: 'delta', title: 'against all', number: true, value: (row) => row[2] - one.mean, shown: (row) => difference(row[2] - one.mean)},
     ], rows, {caption: `${one.name} by ${dimension}`})));
 }
 
-function low(one) {
-  return h('li', {}, h('p', {}, h('b', {class: 'bad'}, `${one.score.toFixed(2)} `), said(one.evaluator), ' ', link(to('trace', {}, one.trace, one.span), 'open the trace')),
-    h('p', {}, h('span', {class: 'muted'}, 'asked '), said(one.question || NONE)), h('p', {}, h('span', {class: 'muted'}, 'answered '), said(one.answer || NONE)),
-    one.details ? h('details', {}, h('summary', {}, 'Why'), detailsOf(one.details)) : null);
+/** An evaluator's figures again, of the scores that the filters leave; null where none is left. */
+function filteredScores(one) {
+  const place = core.quality.evaluators.indexOf(one);
+  const keep = predicate(scores, (row) => (scores.s[row] ? 'error' : 'ok'));
+  const n = core.buckets.count;
+  const made = {name: one.name, n: 0, low: null, errors: 0, bins: new Array(10).fill(0), buckets: core.buckets, series_n: new Array(n).fill(0), by: {}};
+  const sums = new Array(n).fill(0);
+  const by = {model: new Map(), feature: new Map(), variant: new Map()};
+  let whole = 0;
+  for (let row = 0; row < scores.n; row++) {
+    if (scores.e[row] !== place || !keep(row)) continue;
+    const value = scores.v[row];
+    const bucket = Math.min(n - 1, Math.max(0, Math.floor(scores.t[row] / (core.buckets.step * 1000))));
+    made.n += 1;
+    whole += value;
+    made.low = made.low === null ? value : Math.min(made.low, value);
+    made.bins[Math.min(9, Math.floor(value * 10))] += 1;
+    made.series_n[bucket] += 1;
+    sums[bucket] += value;
+    for (const [dimension, groups] of Object.entries(by)) {
+      const name = nameOf(dimension, scores[KEY_OF[dimension]][row]);
+      const group = groups.get(name) || [name, 0, 0];
+      group[1] += 1;
+      group[2] += value;
+      groups.set(name, group);
+    }
+  }
+  if (!made.n) return null;
+  made.mean = whole / made.n;
+  made.series_mean = sums.map((sum, i) => (made.series_n[i] ? sum / made.series_n[i] : null));
+  for (const [dimension, groups] of Object.entries(by)) made.by[dimension] = [...groups.values()].map(([name, count_, sum]) => [name, count_, sum / count_]).sort((a, b) => b[1] - a[1]);
+  return made;
+}
+
+function lowScores(rows) {
+  return table([
+    {key: 'score', title: 'score', value: (row) => row.score, shown: (row) => link(to('trace', {}, row.trace, row.span), h('b', {class: 'bad'}, row.score.toFixed(2)))},
+    {key: 'evaluator', title: 'evaluator', value: (row) => row.evaluator, shown: (row) => said(row.evaluator)},
+    {key: 'question', title: 'asked', wide: true, value: (row) => row.question, shown: (row) => said(row.question || NONE)},
+    {key: 'answer', title: 'answered', wide: true, value: (row) => row.answer, shown: (row) => [said(row.answer || NONE), row.details ? h('details', {}, h('summary', {}, 'Why'), detailsOf(row.details)) : null]},
+  ], rows, {caption: 'The lowest scores', onrow: (row) => go('trace', {}, row.trace, row.span)});
+}
+
+function difference(value) {
+  const size = Math.abs(value).toFixed(2);
+  return size === '0.00' ? '\u00b10.00' : `${value > 0 ? '+' : '\u2212'}${size}`;
 }
 
 function detailsOf(text) {

@@ -45,6 +45,7 @@ function change(options, replace) {
   if (!replace) location.hash = hash;
   else {
     history.replaceState(null, '', hash);
+    trail[trail.length - 1].hash = hash;
     at = parse(hash);
     draw();
   }

@@ -28,7 +28,9 @@ async function traceView() {
     chosenSpan = index;
     showSpan(found, index, side);
     for (const line of grid.querySelectorAll('.span')) line.setAttribute('aria-selected', String(Number(line.dataset.span) === index));
-    history.replaceState(null, '', address('trace', at.options, id, spans[index].id));
+    const address_ = address('trace', at.options, id, spans[index].id);
+    history.replaceState(null, '', address_);
+    trail[trail.length - 1].hash = address_;
     const place = grid.rows.findIndex((row) => row.span === index);
     if (focus && place >= 0) grid.reveal(place);
   };
@@ -44,6 +46,8 @@ async function traceView() {
     const place = rows.findIndex((row) => row.span === chosenSpan);
     if (place > 0) grid.scrollTop = Math.max(0, place * 28 - grid.clientHeight / 3);
     grid.fill();
+    if (focusPlace !== null) grid.reveal(Math.min(rows.length - 1, focusPlace));
+    focusPlace = null;
   });
   return [traceHead(found), h('div', {class: 'split'},
     h('section', {class: 'panel tree-panel'},
@@ -87,16 +91,17 @@ function linkUp(found) {
 function traceHead(found) {
   const {spans} = found;
   const root = spans[0];
-  const failed = spans.filter((span) => span.err).length;
+  const row = list.row.get(found.id);
+  const isCut = found.omitted && row !== undefined;
+  const failed = isCut ? list.errors[row] : spans.filter((span) => span.err).length;
   const state = root.err ? 2 : failed ? 1 : 0;
   const [glyph, name] = STATES[state];
   const counted = spans.filter((span) => (span.kind === 'llm' || span.kind === 'embedding') && !span.wrapper && !(span.attrs && span.attrs['peekr.internal']));
   const sum = (key) => counted.reduce((total, span) => (span[key] === undefined ? total : (total || 0) + span[key]), null);
-  const row = list.row.get(found.id);
   const tokens = found.omitted && row !== undefined ? list.tok[row] : (sum('tok_in') || 0) + (sum('tok_out') || 0);
   const cost = found.omitted && row !== undefined ? (list.c[row] < 0 ? null : list.c[row] / 1e6) : sum('cost');
-  const said_ = state === 0 ? 'ok' : `${name}: ${exact(failed)} of ${plural(spans.length, 'span')} failed`;
-  const facts_ = [took(found.total), `${count(tokens || null)} tokens`, money(cost), moment(found.started)];
+  const said_ = state === 0 ? 'ok' : `${name}: ${exact(failed)} of ${plural(spans.length + found.omitted, 'span')} failed`;
+  const facts_ = [took(found.total), plural(spans.length + found.omitted, 'span'), `${count(tokens || null)} tokens`, money(cost), moment(found.started)];
   const belongs = [];
   if (found.session) belongs.push(['session ', link(to('session', {}, found.session), said(found.session))]);
   if (found.user) belongs.push(['user ', said(found.user)]);
@@ -121,23 +126,25 @@ function neighbours(id) {
 function visibleRows(found) {
   const {spans} = found;
   found.opened = found.opened || new Set();
+  found.folds = new Map();
   const rows = [];
   const wanted = (span) => !onlyCalls || ['llm', 'embedding', 'tool'].includes(span.kind) || span.err;
-  const walk = (children, depth) => {
-    const patterns = runs(spans, children);
+  const walk = (children, depth, parent) => {
+    const patterns = parent === undefined || !found.runs || !found.runs[parent] ? runs(spans, children) : found.runs[parent];
     for (const run of patterns) {
       if (run.times >= FOLD && !found.opened.has(run.key)) {
         rows.push({fold: run, depth});
         for (const child of run.members) if (spans[child].path) add(child, depth + 1);
         continue;
       }
+      if (run.times >= FOLD) for (const child of run.members) found.folds.set(child, run);
       for (const child of run.members) add(child, depth);
     }
   };
   const add = (index, depth) => {
     const shown = wanted(spans[index]);
     if (shown) rows.push({span: index, depth});
-    walk(spans[index].below, depth + (shown ? 1 : 0));
+    walk(spans[index].below, depth + (shown ? 1 : 0), index);
   };
   const roots = spans.map((span, i) => i).filter((i) => spans[i].p < 0);
   for (const root of roots) add(root, 0);
@@ -192,15 +199,19 @@ function spanLine(found, row, place, side) {
 }
 
 function foldLine(found, row, place) {
-  const {members, times, names, key} = row.fold;
+  const {members, times, names, key, n} = row.fold;
   const spans = members.map((member) => found.spans[member]);
-  const ms = spans.reduce((sum, span) => sum + (span.d || 0), 0);
   const costs = spans.filter((span) => span.cost !== undefined && !span.wrapper);
-  const text = `\u00d7${times} ${names.join(' \u2192 ')}, ${took(ms)}${costs.length ? `, ${money(costs.reduce((sum, span) => sum + span.cost, 0))}` : ''}`;
-  return h('div', {class: 'row fold', role: 'row', 'data-place': String(place), tabindex: '-1'}, h('span', {role: 'gridcell', style: {'padding-left': `${8 + Math.min(row.depth, 14) * 14}px`}}, button(text, () => {
+  // Of a trace that is not whole in the page, Python has summed all of it.
+  const ms = row.fold.ms === undefined ? spans.reduce((sum, span) => sum + (span.d || 0), 0) : row.fold.ms;
+  const usd = row.fold.cost === undefined ? (costs.length ? costs.reduce((sum, span) => sum + span.cost, 0) : null) : row.fold.cost;
+  const left = n === undefined || n === members.length ? '' : `; ${exact(members.length)} of ${plural(n, 'span')} in the page`;
+  const isClosed = members.length > 0;
+  const text = `\u00d7${exact(times)} ${names.join(' \u2192 ')}, ${took(ms)}${usd === null ? '' : `, ${money(usd)}`}${left}`;
+  return h('div', {class: 'row fold', role: 'row', 'data-place': String(place), 'aria-level': String(row.depth + 1), 'aria-expanded': isClosed ? 'false' : null, 'data-fold': isClosed ? key : null, tabindex: '-1'}, h('span', {role: 'gridcell', style: {'padding-left': `${8 + Math.min(row.depth, 14) * 14}px`}}, !isClosed ? text : button(text, () => {
     found.opened.add(key);
     draw();
-  }, {class: 'quiet', 'aria-expanded': 'false'})));
+  }, {class: 'quiet', tabindex: '-1'})));
 }
 
 function showSpan(found, index, side) {
@@ -225,8 +236,11 @@ function showSpan(found, index, side) {
     ['finish', Array.isArray(span.finish) ? span.finish.join(', ') : span.finish],
   ].filter(([, value]) => value !== undefined && value !== null);
   clear(side).append(
-    h('div', {class: 'head'}, h('h3', {}, said(span.name)), button('Copy', () => copy(JSON.stringify(span, (key, value) => (['below', 'depth', 'path'].includes(key) ? undefined : value), 2)), {class: 'quiet'})),
-    ...[
+    h('div', {class: 'head'}, h('h3', {}, said(span.name)), button(raw ? 'Read' : 'Raw', () => {
+      raw = !raw;
+      showSpan(found, index, side);
+    }, {class: 'quiet', 'aria-pressed': String(raw)}), button('Copy', () => copy(rawOf(span)), {class: 'quiet'})),
+    ...(raw ? [code(rawOf(span))] : [
       span.error ? h('section', {class: 'error-box'}, h('h4', {}, '\u2715 Error'), errorText(span.error)) : null,
       span.wrapper ? h('p', {class: 'note'}, '\u03a3 repeats the usage of the calls below it; it is not counted') : null,
       h('section', {}, h('h4', {}, 'Output'), content(span.output, options)),
@@ -236,7 +250,13 @@ function showSpan(found, index, side) {
       span.eval_errors ? h('section', {}, h('h4', {}, 'Not scored'), tree(span.eval_errors)) : null,
       span.guards ? h('section', {}, h('h4', {}, 'Guards'), tree(span.guards)) : null,
       span.attrs && Object.keys(span.attrs).length ? h('details', {}, h('summary', {}, `${plural(Object.keys(span.attrs).length, 'more attribute')}`), tree(span.attrs)) : null,
-    ].filter(Boolean));
+    ]).filter(Boolean));
+}
+
+let raw = false;
+
+function rawOf(span) {
+  return JSON.stringify(span, (key, value) => (['below', 'depth', 'path'].includes(key) ? undefined : value), 2);
 }
 
 /** An error's text; JSON inside it as a tree. */
@@ -271,6 +291,48 @@ function copyBySelection(text, done) {
   if (document.execCommand('copy')) done();
   area.remove();
 }
+
+/** Left and right in the tree: close or go up, open or go down. */
+function treeKey(key) {
+  if (!current) return;
+  const line = document.activeElement?.closest?.('.spans .row');
+  if (!line) return;
+  const rows = current.grid.rows;
+  const place = Number(line.dataset.place);
+  if (line.dataset.fold !== undefined) {
+    if (key === 'ArrowRight' || key === 'Enter') {
+      current.opened.add(line.dataset.fold);
+      focusPlace = place;
+      draw();
+      return;
+    }
+  } else if (key === 'ArrowLeft') {
+    const {members, key: fold} = current.folds.get(rows[place].span) || {};
+    if (members) {
+      current.opened.delete(fold);
+      focusPlace = rows.findIndex((row) => row.span === members[0]);
+      draw();
+      return;
+    }
+  }
+  if (key === 'Enter') {
+    document.getElementById('detail').focus();
+    return;
+  }
+  const depth = rows[place].depth;
+  if (key === 'ArrowRight') {
+    if (rows[place + 1] && rows[place + 1].depth > depth) current.grid.reveal(place + 1);
+    return;
+  }
+  for (let above = place - 1; above >= 0; above--) {
+    if (rows[above].depth < depth) {
+      current.grid.reveal(above);
+      return;
+    }
+  }
+}
+
+let focusPlace = null;
 
 function nextSpan(test, step) {
   if (!current || at.view !== 'trace') return;

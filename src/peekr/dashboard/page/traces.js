@@ -66,7 +66,8 @@ function traces() {
   announce(`${plural(rows.length, 'trace')} shown`);
   const held = list.block.filter((block) => block >= 0).length;
   const why = core.embedded.why.map(([reason, n]) => `${exact(n)} ${reason}`).join(', ');
-  const title = h('p', {class: 'note'}, `${exact(list.n)} of ${exact(core.traces)} traces are listed, ${exact(held)} can be opened: ${why}.`);
+  const isWhole = list.n === core.traces && held === list.n;
+  const title = h('p', {class: 'note'}, isWhole ? 'Every trace of the file is here.' : `${exact(list.n)} of ${exact(core.traces)} traces are listed, ${exact(held)} can be opened: ${why}.`);
   if (!rows.length) return [h('h2', {}, 'Traces'), title, noMatch('No traces match')];
   const sort = sortOption('-started');
   const columns = [['state', 'State'], ['started', 'Started'], ['name', 'What was asked and answered'], ['dur', 'Duration'], ['llm', 'LLM / tool'], ['tok', 'Tokens'], ['cost', 'Cost'], ['score', 'Score']];
@@ -85,12 +86,15 @@ function traceLine(row, place) {
   const question = list.question[row];
   const answer = list.answer[row];
   const cost = list.c[row] < 0 ? null : list.c[row] / 1e6;
-  return h('a', {class: `row state-${state}`, role: 'row', href: to('trace', {sort: at.options.sort}, list.id[row]), 'data-place': String(place), 'data-id': list.id[row], onclick: () => {
+  const address_ = to('trace', {sort: at.options.sort}, list.id[row]);
+  const open = (event) => {
     lastRow = list.id[row];
-  }},
+    if (!event.target.closest('a')) location.hash = address_;
+  };
+  return h('div', {class: `row state-${state}`, role: 'row', tabindex: place === 0 || list.id[row] === lastRow ? '0' : '-1', 'data-place': String(place), 'data-id': list.id[row], onclick: open, onkeydown: (event) => event.key === 'Enter' && open(event)},
     h('span', {role: 'gridcell', class: 'c-state'}, h('i', {'aria-hidden': 'true'}, glyph), ` ${state}`),
     h('span', {role: 'gridcell', class: 'c-started'}, moment(core.buckets.start + list.t[row] / 1000)),
-    h('span', {role: 'gridcell', class: 'c-name'}, h('b', {}, said(list.name[row])), ' ', question ? said(question) : null, answer ? [h('span', {class: 'muted'}, ' \u2192 '), said(answer)] : null),
+    h('span', {role: 'gridcell', class: 'c-name'}, h('a', {href: address_, tabindex: '-1'}, said(list.name[row])), ' ', question ? said(question) : null, answer ? [h('span', {class: 'muted'}, ' \u2192 '), said(answer)] : null),
     h('span', {role: 'gridcell', class: 'c-dur number'}, took(list.d[row])),
     h('span', {role: 'gridcell', class: 'c-llm number'}, `${exact(list.llm[row])} / ${exact(list.tools[row])}`),
     h('span', {role: 'gridcell', class: 'c-tok number'}, count(list.tok[row])),
