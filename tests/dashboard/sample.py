@@ -8,12 +8,12 @@ somebody who means harm. Deterministic: the same number gives the same records.
 from __future__ import annotations
 
 import random
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 NOW = 1_790_000_000.0
 HOSTILE = "</script><img src=x onerror=alert(1)>\u202egnp.exe\x1b[31m javascript:alert(1)\"'><b>"
 _MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-flash", "acme-ft-7b")
-_PRICES = (2.5e-6, 1.5e-7, 3e-6, 3e-7, None)
+_PRICES: Tuple[Optional[float], ...] = (2.5e-6, 1.5e-7, 3e-6, 3e-7, None)
 _QUESTIONS = (
     "What is the weather in Paris?",
     "Summarise the contract of our largest customer, please.",
@@ -117,6 +117,10 @@ def sample_records(n_traces: int = 200, seed: int = 7) -> Iterator[Record]:
         yield from trace.records
 
 
+def _tool(call_id: Any) -> Dict[str, Any]:
+    return {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.id": call_id}
+
+
 def _agent(trace: _Trace) -> None:
     chance, question = trace.chance, _QUESTIONS[trace.number % len(_QUESTIONS)]
     call = {"id": f"call_{trace.number}", "name": "search_kb", "arguments": {"q": question[:20]}}
@@ -135,7 +139,7 @@ def _agent(trace: _Trace) -> None:
         status="error" if fails else "ok",
         input={"q": question[:20]},
         output=None if fails else {"found": ["a", "b"]},
-        **{"gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.id": call["id"]},
+        **_tool(call["id"]),
         **(
             {"error": f"TimeoutError: no answer within 30 s (request {trace.number})"}
             if fails

@@ -54,10 +54,23 @@ class Seen:
         self.report = report
         self.said: list[str] = []
         self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.said.append("dialog"), dialog.dismiss()))
-        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", self._console)
+        self.page.on("pageerror", self._error)
+        self.page.on("dialog", self._dialog)
+        self.page.on("request", self._request)
+
+    def _console(self, message: Any) -> None:
+        self.said.append(message.text)
+
+    def _error(self, error: Any) -> None:
+        self.said.append(str(error))
+
+    def _dialog(self, dialog: Any) -> None:
+        self.said.append("dialog")
+        dialog.dismiss()
+
+    def _request(self, request: Any) -> None:
+        self.asked.append(request.url)
 
     def open(self, address: str = "") -> Any:
         """Go to an address of the page, and wait until it is drawn."""

@@ -181,8 +181,13 @@ def test_calls_of_judges_are_counted_apart(page: Page) -> None:
 
 
 def test_wrapper_is_counted_nowhere(tmp_path: Path) -> None:
-    used = {"model": "gpt-4o", "tokens_input": 10, "tokens_output": 5, "cost_usd": 0.5}
-    chat = {"gen_ai.operation.name": "chat", **used}
+    used: dict[str, Any] = {
+        "model": "gpt-4o",
+        "tokens_input": 10,
+        "tokens_output": 5,
+        "cost_usd": 0.5,
+    }
+    chat: dict[str, Any] = {"gen_ai.operation.name": "chat", **used}
     made = page_of(
         tmp_path,
         [
