@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,8 @@ import pytest
 from peekr.dashboard.report import write_report
 from tests.support.trace_files import write_jsonl
 
+from .browsing import Seen, chromium
 from .sample import HOSTILE, sample_records
-
-sync_api: Any = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
 
 VIEWS = ("overview", "traces", "cost", "quality", "sessions")
 
@@ -32,53 +27,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--disable-gpu", "--disable-dev-shm-usage"]
-        )
+    with chromium() as started:
         yield started
-        started.close()
-
-
-class Seen:
-    """A page that is open, and everything it said or asked for."""
-
-    def __init__(self, browser: Any, report: str, **options: Any) -> None:
-        self.context = browser.new_context(
-            viewport=options.pop("viewport", {"width": 1440, "height": 900}),
-            timezone_id="UTC",
-            offline=True,
-            **options,
-        )
-        self.page = self.context.new_page()
-        self.report = report
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", self._console)
-        self.page.on("pageerror", self._error)
-        self.page.on("dialog", self._dialog)
-        self.page.on("request", self._request)
-
-    def _console(self, message: Any) -> None:
-        self.said.append(message.text)
-
-    def _error(self, error: Any) -> None:
-        self.said.append(str(error))
-
-    def _dialog(self, dialog: Any) -> None:
-        self.said.append("dialog")
-        dialog.dismiss()
-
-    def _request(self, request: Any) -> None:
-        self.asked.append(request.url)
-
-    def open(self, address: str = "") -> Any:
-        """Go to an address of the page, and wait until it is drawn."""
-        self.page.goto(f"{self.report}#/{address}")
-        self.page.wait_for_selector("html[data-ready]")
-        view = address.partition("?")[0].partition("/")[0] or "overview"
-        self.page.wait_for_selector(f"main[data-view={view}]")
-        return self.page
 
 
 @pytest.fixture
@@ -267,13 +217,13 @@ def test_no_page_scrolls_sideways_on_a_phone(
 
 def test_chart_shows_values_by_key_and_as_a_table(seen: Seen) -> None:
     page = seen.open()
-    page.focus(".chart svg >> nth=0")
+    assert "calls from" in page.get_attribute(".chart .plot svg >> nth=0", "aria-label")
+    page.focus(".chart .plot svg >> nth=0")
     page.keyboard.press("ArrowRight")
     assert "calls" in page.inner_text(".readout >> nth=0")
     assert "p50" in page.inner_text(".readout >> nth=1")  # one crosshair in all charts
     page.click(".chart >> nth=0 >> text=Table")
     assert page.locator(".chart >> nth=0 >> table").count() == 1
-    assert "calls from" in page.get_attribute(".chart svg >> nth=0", "aria-label") or True
 
 
 def test_dragging_over_a_chart_filters_by_time(seen: Seen) -> None:

@@ -72,7 +72,7 @@ class Collection:
         self.states = [0, 0, 0]
         self.trace_ms: array[float] = array("d")
         self.unpriced_models: Counter[str] = Counter()
-        self.eval_calls = 0
+        self.eval_calls = self.eval_priced = 0
         self.eval_cost = 0.0
         self.listed: dict[str, list[tuple[float, int, TraceRow]]] = {key: [] for key in _LISTED}
         self.typical: dict[str, TraceRow] = {}
@@ -258,7 +258,9 @@ class Collection:
             if call is not None:
                 if call[0]:
                     self.eval_calls += 1
-                    self.eval_cost += call[7] or 0.0
+                    if call[7] is not None:
+                        self.eval_priced += 1
+                        self.eval_cost += call[7]
                 elif span_id not in repeated:
                     assert own_dims is not None
                     llm += 1

@@ -71,7 +71,7 @@ def _kpi(found: Collection, whole: Totals) -> dict[str, Any]:
         "trace_p50": tenth(nearest_rank(traces, 0.5)),
         "trace_p95": tenth(nearest_rank(traces, 0.95, MIN_P95)),
         "eval_calls": found.eval_calls,
-        "eval_cost": found.eval_cost,
+        "eval_cost": found.eval_cost if found.eval_priced else None,
     }
 
 
@@ -185,6 +185,7 @@ def _dearest(found: Collection) -> list[dict[str, Any]]:
         {
             "trace": row.id,
             "name": row.name[:200],
+            "question": short(row.question),
             "cost": row.cost,
             "tokens": row.tokens,
             "calls": row.llm,

@@ -36,7 +36,7 @@ def runs(names: Sequence[Any]) -> list[tuple[int, int, int]]:
                 times += 1
             if times * length > best[0] * best[1]:
                 best = (length, times)
-        made.append((begin, *best))
+        made.append((begin, best[0], best[1]))
         begin += best[0] * best[1]
     return made
 

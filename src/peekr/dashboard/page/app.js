@@ -7,14 +7,14 @@ let drawing = 0;
 function frame() {
   const range = core.first === null ? '' : `, ${moment(core.first)} to ${moment(core.last)}`;
   const zoneName = zone || Intl.DateTimeFormat().resolvedOptions().timeZone;
-  clear(document.getElementById('about-line')).append(
+  put(clear(document.getElementById('about-line')), [
     `${exact(core.traces)} traces \u00b7 ${count(core.spans)} spans${range} \u00b7 `,
     button(zoneName, () => {
       zone = zone ? undefined : 'UTC';
       frame();
       draw();
     }, {class: 'quiet', title: 'Switch between local time and UTC'}),
-    ` \u00b7 made ${moment(core.made)} \u00b7 `, link('#/about', 'About this data'));
+    ` \u00b7 made ${moment(core.made)} \u00b7 `, link('#/about', 'About this data'), core.problems ? [' \u00b7 ', h('span', {class: 'warned'}, '\u25b2 ', said(core.problems))] : null]);
   const tabs = clear(document.getElementById('tabs'));
   const active = {trace: 'traces', session: 'sessions'}[at.view] || at.view;
   for (const view of VIEWS) {

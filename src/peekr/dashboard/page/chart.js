@@ -45,7 +45,7 @@ function chart(options) {
   const box = h('div', {class: 'plot'});
   const readout = h('p', {class: 'readout'}, options.note || '\u00a0');
   const figure = h('section', {class: 'chart panel'},
-    h('div', {class: 'head'}, h('h3', {}, options.title),
+    h('div', {class: 'head'}, h('h3', {}, options.title), options.series.length > 1 ? legend(options.series) : null,
       button('Table', () => toggle(), {class: 'quiet', 'aria-pressed': 'false'})),
     readout, box);
   const own = {options, box, readout, figure, width: 0};

@@ -33,7 +33,7 @@ function cost() {
       kpi.unpriced ? `${plural(kpi.unpriced, 'call')} with usage and no price (${kpi.unpriced_models.slice(0, 3).map(([name]) => name || 'no model').join(', ')}); ` : '',
       `${plural(kpi.no_usage, 'call')} without usage. Cache hit ${share(kpi.tokens_cached, kpi.cached_of)} of the input of calls that report it.`),
     core.kpi.eval_calls && !isFiltered() ? h('p', {class: 'note'}, `Evaluation is not in these figures: ${plural(core.kpi.eval_calls, 'call')} of judges, ${money(core.kpi.eval_cost)}.`) : null,
-    series.length ? [chart({title: `Cost by ${costBy}`, kind: 'stack', format: money, series}), legend(series)] : null,
+    series.length ? chart({title: `Cost by ${costBy}`, kind: 'stack', format: money, series}) : null,
     h('section', {class: 'panel'}, h('div', {class: 'head'}, h('h3', {}, 'Who spends'), choose), table(columns, rows.slice(0, 40), {sort: sortOption('-cost'), onsort: sortBy, caption: `Cost by ${costBy}`})),
     dearest(),
   ];
@@ -69,14 +69,14 @@ function exactSeries(dimension, top) {
 function dearestRows() {
   if (!isFiltered() || !list) return core.dearest;
   return traceRows().filter((row) => list.c[row] > 0).sort((a, b) => list.c[b] - list.c[a]).slice(0, 20)
-    .map((row) => ({trace: list.id[row], name: list.name[row], cost: list.c[row] / 1e6, tokens: list.tok[row], calls: list.llm[row], started: core.buckets.start + list.t[row] / 1000}));
+    .map((row) => ({trace: list.id[row], name: list.name[row], question: list.question[row], cost: list.c[row] / 1e6, tokens: list.tok[row], calls: list.llm[row], started: core.buckets.start + list.t[row] / 1000}));
 }
 
 function dearest() {
   const rows = dearestRows();
   if (!rows.length) return null;
   const columns = [
-    {key: 'name', title: 'Trace', wide: true, value: (row) => row.name, shown: (row) => link(to('trace', {}, row.trace), said(row.name))},
+    {key: 'name', title: 'Trace', wide: true, value: (row) => row.name, shown: (row) => [link(to('trace', {}, row.trace), said(row.name)), ' ', said(row.question || '', {class: 'muted'})]},
     {key: 'started', title: 'started', number: true, value: (row) => row.started, shown: (row) => moment(row.started)},
     {key: 'calls', title: 'calls', number: true, value: (row) => row.calls, shown: (row) => count(row.calls)},
     {key: 'tokens', title: 'tokens', number: true, value: (row) => row.tokens, shown: (row) => count(row.tokens)},

@@ -29,7 +29,7 @@ function tiles(kpi, series, mark) {
   const tile = (label, value, detail, values, title) => h('div', {class: 'tile', title}, h('p', {class: 'label'}, label), h('p', {class: 'value'}, value), h('p', {class: 'detail'}, detail || '\u00a0'), values ? sparkline(values) : null);
   const unpriced = kpi.unpriced ? `${plural(kpi.unpriced, 'unpriced call')} (${kpi.unpriced_models.slice(0, 2).map(([name]) => name || 'no model').join(', ')})` : kpi.priced ? `${money(kpi.cost / kpi.priced)} a priced call` : 'no priced calls';
   return h('div', {class: 'tiles'},
-    tile('Calls', mark + count(kpi.calls), `in ${plural(core.traces, 'trace')}`, series.calls, exact(kpi.calls)),
+    tile('Calls', mark + count(kpi.calls), isFiltered() ? `of ${exact(core.kpi.calls)} in the file` : `in ${plural(core.traces, 'trace')}`, series.calls, exact(kpi.calls)),
     tile('Failed', kpi.failed ? [h('span', {class: 'bad'}, `\u2715 ${count(kpi.failed)}`), ` ${share(kpi.failed, kpi.calls)}`] : '0', `${exact(kpi.failed)} of ${exact(kpi.calls)} (${share(kpi.failed, kpi.calls)})`, series.failed),
     tile('Latency p50', took(kpi.p50), `p95 ${took(kpi.p95)}, p99 ${took(kpi.p99)}`, series.p50, `nearest rank of ${exact(kpi.ok_calls)} ok calls`),
     tile('First token p50', took(kpi.ttft_p50), `${exact(kpi.ttft_n)} of ${exact(kpi.calls)} report it`, series.ttft),

@@ -11,22 +11,23 @@ function table(columns, rows, options) {
   for (const column of columns) if (column.bar) most[column.key] = Math.max(...rows.map((row) => column.value(row) || 0), 0);
   const head = columns.map((column) => {
     const state = sort && sort.key === column.key ? (sort.down ? 'descending' : 'ascending') : null;
-    return h('th', {scope: 'col', class: column.number ? 'number' : '', 'aria-sort': onsort ? state || 'none' : null},
+    return h('th', {scope: 'col', role: 'columnheader', class: column.number ? 'number' : '', 'aria-sort': onsort ? state || 'none' : null},
       onsort ? button(column.title, () => onsort(column.key), {class: 'sort'}) : column.title,
       state ? h('span', {'aria-hidden': 'true'}, sort.down ? ' \u2193' : ' \u2191') : null);
   });
   const body = ordered.map((row) => {
     const cells = columns.map((column, place) => {
       const shown = column.shown ? column.shown(row) : column.value(row);
+      const isHead = place === 0;
       const properties = {class: [column.number ? 'number' : '', column.wide ? 'wide' : '', column.bar ? 'barred' : ''].join(' ').trim() || null};
-      const cell = h(place === 0 ? 'th' : 'td', place === 0 ? {...properties, scope: 'row'} : properties, shown);
+      const cell = h(isHead ? 'th' : 'td', {...properties, scope: isHead ? 'row' : null, role: isHead ? 'rowheader' : 'cell', 'data-label': isHead ? null : column.title}, shown);
       if (column.bar && most[column.key] > 0) {
         const part = (column.value(row) || 0) / most[column.key];
         cell.prepend(h('span', {class: 'bar', 'aria-hidden': 'true', style: {width: `${(100 * part).toFixed(1)}%`}}));
       }
       return cell;
     });
-    const made = h('tr', {class: rowClass ? rowClass(row) : null}, cells);
+    const made = h('tr', {role: 'row', class: rowClass ? rowClass(row) : null}, cells);
     if (onrow) {
       made.classList.add('opens');
       made.addEventListener('click', (event) => {
@@ -35,8 +36,9 @@ function table(columns, rows, options) {
     }
     return made;
   });
-  return h('div', {class: 'scroll'}, h('table', {}, caption ? h('caption', {class: 'hidden'}, caption) : null,
-    h('thead', {}, h('tr', {}, head)), h('tbody', {}, body)));
+  // The roles are those of the elements; on a phone, where rows are boxes, they would be lost.
+  return h('div', {class: 'scroll'}, h('table', {role: 'table', class: onsort ? 'stacks sorts' : 'stacks'}, caption ? h('caption', {class: 'hidden'}, caption) : null,
+    h('thead', {role: 'rowgroup'}, h('tr', {role: 'row'}, head)), h('tbody', {role: 'rowgroup'}, body)));
 }
 
 function sortRows(columns, rows, sort) {

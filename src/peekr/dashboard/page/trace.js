@@ -186,9 +186,10 @@ function spanLine(found, row, place, side) {
   const own = span.d ? Math.min(100, (100 * span.self) / span.d) : 0;
   const label = [span.wrapper ? '\u03a3 ' : '', span.tok_in !== undefined || span.tok_out !== undefined ? `${count((span.tok_in || 0) + (span.tok_out || 0))} tok` : '', span.cost !== undefined ? ` ${money(span.cost)}` : ''].join('');
   const flips = left + width > 75;
+  const isInside = flips && left < 25; // no room on either side of it
   const bar = h('span', {class: `timebar kind-${span.kind}${span.err ? ' failed' : ''}`, style: {left: `${left.toFixed(3)}%`, width: `max(2px, ${width.toFixed(3)}%)`}},
     h('i', {class: 'own', style: {width: `${own.toFixed(1)}%`}}), wait ? h('i', {class: 'wait', style: {width: `${wait.toFixed(1)}%`}}) : null);
-  const text = h('span', {class: 'bartext', style: flips ? {right: `${(100 - left).toFixed(3)}%`} : {left: `${(left + width).toFixed(3)}%`}}, took(span.d));
+  const text = h('span', {class: isInside ? 'bartext inside' : 'bartext', style: isInside ? {right: `${Math.max(0, 100 - left - width).toFixed(3)}%`} : flips ? {right: `${(100 - left).toFixed(3)}%`} : {left: `${(left + width).toFixed(3)}%`}}, took(span.d));
   return h('div', {class: `span row${span.path ? ' onpath' : ''}${span.crit ? ' critical' : ''}`, role: 'row', tabindex: row.span === chosenSpan ? '0' : '-1', 'aria-level': String(row.depth + 1), 'aria-selected': String(row.span === chosenSpan), 'data-span': String(row.span), 'data-place': String(place),
     onclick: () => found.choose(row.span), onfocus: () => row.span !== chosenSpan && found.choose(row.span)},
   h('span', {role: 'gridcell', class: 'span-name', style: {'padding-left': `${8 + Math.min(row.depth, 14) * 14}px`}},
@@ -236,10 +237,10 @@ function showSpan(found, index, side) {
     ['finish', Array.isArray(span.finish) ? span.finish.join(', ') : span.finish],
   ].filter(([, value]) => value !== undefined && value !== null);
   clear(side).append(
-    h('div', {class: 'head'}, h('h3', {}, said(span.name)), button(raw ? 'Read' : 'Raw', () => {
+    h('div', {class: 'head'}, h('h3', {}, said(span.name)), h('span', {class: 'tools'}, button(raw ? 'Read' : 'Raw', () => {
       raw = !raw;
       showSpan(found, index, side);
-    }, {class: 'quiet', 'aria-pressed': String(raw)}), button('Copy', () => copy(rawOf(span)), {class: 'quiet'})),
+    }, {class: 'quiet', 'aria-pressed': String(raw)}), button('Copy', () => copy(rawOf(span)), {class: 'quiet'}))),
     ...(raw ? [code(rawOf(span))] : [
       span.error ? h('section', {class: 'error-box'}, h('h4', {}, '\u2715 Error'), errorText(span.error)) : null,
       span.wrapper ? h('p', {class: 'note'}, '\u03a3 repeats the usage of the calls below it; it is not counted') : null,
