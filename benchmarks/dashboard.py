@@ -42,6 +42,23 @@ SELECT json_extract(attributes, '$.model'), count(*), sum(status = 'error'),
     sum(json_extract(attributes, '$.cost_usd')), avg(duration_ms)
 FROM spans GROUP BY 1
 """
+_CALLS = "FROM spans WHERE json_extract(attributes, '$.\"gen_ai.operation.name\"') = 'chat'"
+_SUMS = (
+    "count(*), sum(status = 'error'), sum(json_extract(attributes, '$.tokens_input')),"
+    " sum(json_extract(attributes, '$.tokens_output')),"
+    " sum(json_extract(attributes, '$.cost_usd'))"
+)
+OVERVIEW = (
+    QUERY,
+    f"SELECT tenant_id, {_SUMS} {_CALLS} GROUP BY 1",
+    f"SELECT CAST(start_time / 86400 AS INTEGER), {_SUMS} {_CALLS} GROUP BY 1",
+    "SELECT ntile, max(duration_ms) FROM"
+    f" (SELECT duration_ms, ntile(100) OVER (ORDER BY duration_ms) AS ntile {_CALLS}) GROUP BY 1",
+    "SELECT name, count(*), sum(duration_ms) FROM spans GROUP BY 1",
+    "SELECT trace_id, sum(json_extract(attributes, '$.cost_usd')) FROM spans GROUP BY 1"
+    " ORDER BY 2 DESC LIMIT 20",
+)
+"""What one would ask SQL for a few of the page's figures."""
 
 
 def records(spans: int) -> Iterator[dict[str, Any]]:
@@ -81,10 +98,11 @@ def make(folder: Path, spans: int) -> tuple[Path, Path]:
     return lines, database
 
 
-def aggregate(path: str) -> None:
+def aggregate(path: str, *queries: str) -> None:
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    for row in connection.execute(QUERY):
-        assert row
+    for query in queries:
+        for row in connection.execute(query):
+            assert row
 
 
 def dashboard(path: str, output: str) -> None:
@@ -110,23 +128,30 @@ def main() -> None:
         folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(temporary)
         lines, database = make(folder, spans)
         page = str(folder / "report.html")
-        found: dict[str, list[tuple[float, float, float]]] = {"sql": [], "sqlite": [], "jsonl": []}
+        found: dict[str, list[tuple[float, float, float]]] = {
+            "sql": [],
+            "overview": [],
+            "sqlite": [],
+            "jsonl": [],
+        }
         for _ in range(ROUNDS if spans <= 200_000 else 1):
             found["sql"].append(measured("sql", str(database)))
+            found["overview"].append(measured("overview", str(database)))
             found["sqlite"].append(measured("page", str(database), page))
             found["jsonl"].append(measured("page", str(lines), page))
         size = lines.stat().st_size
         print(f"{spans:,} spans, {size / 1e6:,.0f} MB of JSON lines ({size / spans:,.0f} B each)")
         base = statistics.median(cpu for cpu, _, _ in found["sql"])
         names = {
-            "sql": "SQL aggregation",
+            "sql": "SQL, by model",
+            "overview": "SQL, six of its figures",
             "sqlite": "dashboard, SQLite",
             "jsonl": "dashboard, JSON lines",
         }
         for key, rounds in found.items():
             cpu, wall, memory = (statistics.median(column) for column in zip(*rounds))
             print(
-                f"{names[key]:22} cpu {cpu:6.2f} s ({cpu / base:.2f}x)  wall {wall:6.2f} s"
+                f"{names[key]:24} cpu {cpu:6.2f} s ({cpu / base:.2f}x)  wall {wall:6.2f} s"
                 f"  memory {memory:4.0f} MB"
             )
         print(f"page: {os.path.getsize(page) / 1e6:.2f} MB")
@@ -135,6 +160,9 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--run"]:
         _, _, what, *rest = sys.argv
-        aggregate(*rest) if what == "sql" else dashboard(*rest)
+        if what == "page":
+            dashboard(*rest)
+        else:
+            aggregate(*rest, *(OVERVIEW if what == "overview" else (QUERY,)))
     else:
         main()

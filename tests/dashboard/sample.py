@@ -66,7 +66,7 @@ class _Trace:
         return number
 
     def chat(self, offset_s: float, question: str, answer: Any, **more: Any) -> int:
-        index = more.pop("model_index", self.chance.randrange(len(_MODELS)))
+        index: int = more.pop("model_index", self.chance.randrange(len(_MODELS)))
         tokens_in = self.chance.randrange(50, 4000)
         tokens_out = self.chance.randrange(5, 400)
         facts: Dict[str, Any] = {
@@ -132,6 +132,9 @@ def _agent(trace: _Trace) -> None:
         tool_calls=[call],
     )
     fails = chance.random() < 0.05
+    more: Dict[str, Any] = _tool(call["id"])
+    if fails:
+        more["error"] = f"TimeoutError: no answer within 30 s (request {trace.number})"
     trace.span(
         "tool.search_kb",
         2.0,
@@ -139,12 +142,7 @@ def _agent(trace: _Trace) -> None:
         status="error" if fails else "ok",
         input={"q": question[:20]},
         output=None if fails else {"found": ["a", "b"]},
-        **_tool(call["id"]),
-        **(
-            {"error": f"TimeoutError: no answer within 30 s (request {trace.number})"}
-            if fails
-            else {}
-        ),
+        **more,
     )
     scores: Dict[str, Any] = {}
     if trace.number % 3 == 0:

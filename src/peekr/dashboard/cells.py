@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, Optional
 
 from peekr.dashboard.figures import MAX_BUCKETS, STEPS_S, bar_step, nearest_rank
@@ -126,14 +127,10 @@ class Totals:
     __slots__ = ("durations", "sums", "waits")
 
     def __init__(self, cells: Iterable[Cell]) -> None:
-        self.sums: list[float] = [0.0] * len(SUMS)
-        durations: list[float] = []
-        waits: list[float] = []
-        for cell in cells:
-            for place in range(len(SUMS)):
-                self.sums[place] += cell[place]
-            durations += cell[DURATIONS]
-            waits += cell[WAITS]
+        columns: list[tuple[Any, ...]] = list(zip(*cells)) or [()] * (len(SUMS) + 2)
+        self.sums: list[float] = [sum(column) for column in columns[: len(SUMS)]]
+        durations: list[float] = list(chain.from_iterable(columns[DURATIONS]))
+        waits: list[float] = list(chain.from_iterable(columns[WAITS]))
         # Each cell is sorted already; sorting runs is little more than merging them.
         durations.sort()
         waits.sort()

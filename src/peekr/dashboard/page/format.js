@@ -1,6 +1,7 @@
 // Numbers as people read them; what is absent is an en dash, never a zero.
 
 const NONE = '\u2013';
+const CENTS = new Intl.NumberFormat('en-US', {minimumFractionDigits: 2, maximumFractionDigits: 2});
 const WHOLE = new Intl.NumberFormat('en-US', {maximumFractionDigits: 0});
 
 function absent(value) {
@@ -27,6 +28,7 @@ function money(usd) {
   if (usd === 0) return '$0';
   const size = Math.abs(usd);
   if (size >= 9999.5) return `$${WHOLE.format(usd)}`;
+  if (size >= 999.5) return `$${CENTS.format(usd)}`;
   if (size >= 0.095) return `$${usd.toFixed(2)}`;
   if (size >= 0.00095) return `$${usd.toFixed(4)}`;
   return `$${usd.toPrecision(2)}`;
