@@ -18,7 +18,7 @@ from peekr.render.view import Palette
 from peekr.store.query import Query, Trace, open_reader
 from peekr.summary import format_cost, format_duration, shorten
 
-__all__ = ["diff"]
+__all__ = ["diff", "lines_of"]
 
 _TEXT_CHARS = 300
 _ID_CHARS = 32
@@ -57,7 +57,7 @@ def diff(before: str, after: str, files: tuple[str, ...], as_json: bool) -> None
     if as_json:
         output.json_lines([clean_json(dumps(found.to_dict()).decode("utf-8", "replace"))])
     else:
-        output.lines(_lines(first.trace_id, second.trace_id, found, output.palette))
+        output.lines(lines_of(first.trace_id, second.trace_id, found, output.palette))
     output.flush()
 
 
@@ -73,7 +73,8 @@ def _read(path: str, trace_id: str) -> Trace:
     return traces[0]
 
 
-def _lines(before: str, after: str, found: Difference, colour: Palette) -> Iterator[str]:
+def lines_of(before: str, after: str, found: Difference, colour: Palette) -> Iterator[str]:
+    """A comparison as people read it; the ids of the traces come first."""
     yield (
         f"{colour.strong}trace {shorten(before, _ID_CHARS)}{colour.off} compared with "
         f"{colour.strong}{shorten(after, _ID_CHARS)}{colour.off}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Optional
+from typing import Any, Optional
 
 import click
 
@@ -34,25 +34,76 @@ _KEYS = "next: space, back: b, next error: e, first: g, last: G, quit: q"
 Examples:
   peekr replay 4bf92f35 --db traces.db
   peekr replay 4bf92f35 --jsonl traces.jsonl --no-input
-  peekr replay 4bf92f35 --db traces.db --errors""",
+  peekr replay 4bf92f35 --db traces.db --errors
+  peekr replay 4bf92f35 --db traces.db --live --model gpt-4o --set temperature=0
+  peekr replay 4bf92f35 --db traces.db --live --dry-run""",
 )
 @click.argument("trace_id")
 @click.option("--db", metavar="FILE", type=click.Path(), help="The SQLite file that has it.")
 @click.option("--jsonl", metavar="FILE", type=click.Path(), help="The JSONL file that has it.")
 @click.option("--no-input", is_flag=True, help="Print every step without waiting for a key.")
 @click.option("--errors", is_flag=True, help="Begin at the first span that failed.")
+@click.option("--live", is_flag=True, help="Send the model calls again, and compare.")
+@click.option("--model", metavar="NAME", help="With --live: ask this model instead.")
+@click.option(
+    "--provider",
+    type=click.Choice(["openai", "anthropic", "gemini", "bedrock"]),
+    help="With --live: ask this provider instead; needs --model.",
+)
+@click.option(
+    "--set",
+    "changes",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="With --live: set an argument of the SDK's method; null takes it away.",
+)
+@click.option("--dry-run", is_flag=True, help="With --live: show what would be sent, and its cost.")
+@click.pass_context
 def replay(
-    trace_id: str, db: Optional[str], jsonl: Optional[str], no_input: bool, errors: bool
+    context: click.Context,
+    trace_id: str,
+    db: Optional[str],
+    jsonl: Optional[str],
+    no_input: bool,
+    errors: bool,
+    live: bool,
+    model: Optional[str],
+    provider: Optional[str],
+    changes: tuple[str, ...],
+    dry_run: bool,
 ) -> None:
     """Step through one trace in the order of time: what went in, what came out, how long it took.
 
     TRACE_ID is a trace id, or the beginning of one. On a terminal a key leads to the next step;
     elsewhere, or with --no-input, all steps are printed. Without --db and --jsonl, traces.db or
     traces.jsonl in the current directory is read.
+
+    With --live the model calls of the trace are sent again, by the real SDKs with your keys, which
+    costs money; the new trace is stored in the same file. Tools are not run.
     """
     if db is not None and jsonl is not None:
         raise click.UsageError("give --db or --jsonl, not both")
-    trace = _read(db or jsonl or default_file(), trace_id)
+    if not live and (model or provider or changes or dry_run):
+        raise click.UsageError("--model, --provider, --set and --dry-run go with --live")
+    if provider and not model:
+        raise click.UsageError("--provider needs --model")
+    path = db or jsonl or default_file()
+    trace = _read(path, trace_id)
+    if live:
+        from peekr.cli.replay_live import changes_of, replay_live
+
+        output = Output()
+        is_done = replay_live(
+            trace,
+            output,
+            store=_store(path),
+            model=model,
+            provider=provider,
+            changes=changes_of(changes),
+            dry_run=dry_run,
+        )
+        output.flush()
+        context.exit(0 if is_done else 1)
     steps = steps_of(trace.spans)
     output = Output()
     view = TraceView(output.palette, output.pieces, True, output.width)
@@ -80,6 +131,18 @@ def _read(path: str, trace_id: str) -> Trace:
         some = ", ".join(clean(trace.trace_id) for trace in traces[-3:])
         raise click.UsageError(f"{clean(trace_id)} fits {len(traces)} traces: {some}, …")
     return traces[0]
+
+
+def _store(path: str) -> dict[str, Any]:
+    """The file itself as arguments of `peekr.instrument()`; none where Peekr cannot write it."""
+    with closing(open_reader(path)) as reader:
+        kind = type(reader).__module__
+    if ".sqlite" in kind:
+        return {"storage": "sqlite", "db_path": path}
+    if ".jsonl" in kind:
+        return {"storage": "jsonl", "jsonl_path": path}
+    click.echo("OTLP files are only read: the new trace is not stored.", err=True)
+    return {"storage": None}
 
 
 def _walk(steps: list[Step], begin: int, view: TraceView, output: Output) -> None:

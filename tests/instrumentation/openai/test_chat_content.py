@@ -215,6 +215,7 @@ async def test_parameters_are_recorded_under_attributes_or_by_name(mode: str, te
     }
     assert {name: got.get(name) for name in expected} == expected
     assert got["peekr.request.parameters"] == {
+        "max_completion_tokens": 100,
         "reasoning_effort": "high",
         "user": "u1",
         "logit_bias": {"50256": -100},

@@ -193,6 +193,8 @@ def read(
                 value = float(value)
             if isinstance(value, (int, float, str)) and not isinstance(value, bool):
                 attributes[name] = value
+            if key == "max_completion_tokens":
+                parameters[key] = value  # two names of one limit, of which a model may know one
         elif key in _PLAIN_PARAMETERS:
             parameters[key] = plain(value)
         elif key not in _NOT_PARAMETERS:

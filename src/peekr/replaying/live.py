@@ -1,0 +1,192 @@
+"""Recorded model calls sent once more, as a trace of their own."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Optional
+
+from opentelemetry import trace as otel_trace
+
+from peekr import bootstrap, tracing
+from peekr.errors import ReplayError
+from peekr.instrumentation.sdks import add_admission, remove_admission
+from peekr.pricing.book import PriceBook
+from peekr.pricing.spans import Price, price_of
+from peekr.record import SpanRecord
+from peekr.replaying.answers import is_model_call
+from peekr.replaying.requests import Asking, rebuild
+from peekr.replaying.taken import TakenTrace
+from peekr.semconv import own
+
+__all__ = ["NAME", "Run", "estimate_usd", "requests_of", "send"]
+
+NAME = "peekr.replay"
+"""The name of the span around a new run."""
+
+_VARIABLES = {
+    "openai": ("OPENAI_BASE_URL", "api.openai.com"),
+    "anthropic": ("ANTHROPIC_BASE_URL", "api.anthropic.com"),
+}
+
+
+class Run(NamedTuple):
+    """A run that was sent.
+
+    Attributes:
+        trace_id: Of the new trace.
+        before: The recorded calls.
+        after: The new ones, in the same order; one that could not be sent at all is missing.
+        errors: What failed, in the words of the SDK.
+    """
+
+    trace_id: str
+    before: list[SpanRecord]
+    after: list[SpanRecord]
+    errors: list[str]
+
+
+def requests_of(
+    spans: Sequence[SpanRecord],
+    *,
+    model: Optional[str] = None,
+    provider: Optional[str] = None,
+    changes: Optional[Mapping[str, Any]] = None,
+) -> list[Asking]:
+    """The requests of a trace's model calls, in the order in which they were sent.
+
+    Raises:
+        ReplayError: there is none, or one that cannot be sent again; the message says why.
+    """
+    calls = sorted(filter(is_model_call, spans), key=lambda span: span.start_time)
+    if not calls:
+        raise ReplayError("there is no model call to replay")
+    made = [rebuild(call, model=model, provider=provider, changes=changes) for call in calls]
+    if provider is None:
+        for asking in made:
+            _check_address(asking)
+    return made
+
+
+def estimate_usd(asking: Asking, book: PriceBook) -> Optional[float]:
+    """What a request would cost if it took as many tokens as the recorded one; None if unknown."""
+    attributes = dict(asking.record.attributes)
+    if asking.model != attributes.get("model"):
+        attributes.pop("gen_ai.response.model", None)
+    attributes["model"] = attributes["gen_ai.request.model"] = asking.model
+    names = {"gemini": "gcp.gemini", "bedrock": "aws.bedrock"}
+    if not asking.record.name.startswith(asking.provider):
+        provider = names.get(asking.provider, asking.provider)
+        attributes["provider"] = attributes["gen_ai.provider.name"] = provider
+    found = price_of(book, attributes, 0)
+    return found.cost_usd if isinstance(found, Price) else None
+
+
+def send(asked: Sequence[Asking], **settings: Any) -> Run:
+    """Send requests one after the other through the real SDKs, and wait for the answers.
+
+    Args:
+        asked: What to send.
+        **settings: Of `peekr.instrument()`: where the new trace is stored.
+    """
+    of_trace = asked[0].record.trace_id
+    errors: list[str] = []
+    after: list[SpanRecord] = []
+    arguments: dict[str, Any] = {"console": False, **settings}
+    bootstrap.instrument(**arguments)
+    taken = TakenTrace()
+    taken.start()
+    try:
+        link = otel_trace.Link(
+            otel_trace.SpanContext(int(of_trace, 16), int(asked[0].record.span_id[:16], 16), True)
+        )
+        with tracing.current().tracer.start_as_current_span(
+            NAME, links=[link], attributes={own.PEEKR_REPLAY_OF: of_trace}
+        ) as root:
+            trace_id = format(root.get_span_context().trace_id, "032x")
+            for asking in asked:
+                _send_one(asking, errors)
+        after = [span for span in taken.spans if is_model_call(span)]
+    finally:
+        taken.stop()
+        bootstrap.shutdown()
+    return Run(trace_id, [asking.record for asking in asked], after, errors)
+
+
+def _send_one(asking: Asking, errors: list[str]) -> None:
+    record = asking.record
+
+    def note(call: Any) -> None:
+        call.note(own.PEEKR_REPLAY_OF, f"{record.trace_id}/{record.span_id}")
+
+    add_admission(note)
+    try:
+        _SENDERS[asking.provider](asking)
+    except ImportError as error:
+        raise ReplayError(f"the SDK of {asking.provider} is not installed: {error}") from None
+    except Exception as error:
+        # The span has it; the other calls are sent all the same.
+        errors.append(f"{record.name}: {type(error).__name__}: {error}")
+    finally:
+        remove_admission(note)
+
+
+def _check_address(asking: Asking) -> None:
+    """Send nothing to another service than the one it was recorded from, unless told where."""
+    variable, home = _VARIABLES.get(asking.provider, ("", ""))
+    address = asking.record.attributes.get("server.address")
+    if variable and isinstance(address, str) and address != home and variable not in os.environ:
+        raise ReplayError(
+            f"{asking.record.name} (span {asking.record.span_id}) was sent to {address}: set "
+            f"{variable} to where it is to be sent now"
+        )
+
+
+def _openai(asking: Asking) -> None:
+    with importlib.import_module("openai").OpenAI() as client:
+        resource: Any = {
+            "chat": client.chat.completions,
+            "completions": client.completions,
+            "responses": client.responses,
+        }[asking.method]
+        _consume(_call(resource.create, asking.arguments), asking.stream)
+
+
+def _anthropic(asking: Asking) -> None:
+    with importlib.import_module("anthropic").Anthropic() as client:
+        _consume(_call(client.messages.create, asking.arguments), asking.stream)
+
+
+def _gemini(asking: Asking) -> None:
+    client: Any = importlib.import_module("google.genai").Client()
+    method: Any = client.models.generate_content
+    if asking.stream:
+        method = client.models.generate_content_stream
+    _consume(method(**asking.arguments), asking.stream)
+
+
+def _bedrock(asking: Asking) -> None:
+    client: Any = importlib.import_module("boto3").client("bedrock-runtime")
+    if not asking.stream:
+        client.converse(**asking.arguments)
+        return
+    _consume(client.converse_stream(**asking.arguments)["stream"], True)
+
+
+_SENDERS = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini, "bedrock": _bedrock}
+
+
+def _call(method: Any, arguments: dict[str, Any]) -> Any:
+    """Call an SDK's method; arguments that this version does not name go into the body."""
+    known = inspect.signature(method).parameters
+    kept = {name: value for name, value in arguments.items() if name in known}
+    extra = {name: value for name, value in arguments.items() if name not in known}
+    return method(**kept, **({"extra_body": extra} if extra else {}))
+
+
+def _consume(result: Any, is_stream: bool) -> None:
+    if is_stream:
+        for _ in result:
+            pass
