@@ -331,3 +331,59 @@ def test_shell_completes_commands_and_options() -> None:
 
     assert "plain,export" in completed("peekr exp", 1)
     assert "plain,--since" in completed("peekr view --si", 2)
+
+
+# -- progress --------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo terminals are of POSIX")
+def test_bar_is_on_the_terminal_and_never_in_the_output(tmp_path: Path) -> None:
+    import pty
+
+    program = (
+        "import sys, time\n"
+        "from peekr.cli import progress as shown\n"
+        "shown._SHOWN_AFTER_S = 0.0\n"
+        "with shown.progress('Reading', 100) as advance:\n"
+        "    for _ in range(10):\n"
+        "        deadline = time.monotonic() + 0.11\n"
+        "        while time.monotonic() < deadline:\n"
+        "            pass\n"
+        "        advance(10)\n"
+        "print('done')\n"
+    )
+    terminal, other = pty.openpty()
+    with (tmp_path / "out").open("wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            stdout=output,
+            stderr=other,
+            env={**os.environ, "TERM": "xterm"},
+            check=False,
+        )
+    os.close(other)
+    said = b""
+    while b"%" not in said:
+        said += os.read(terminal, 65536)
+    os.close(terminal)
+    assert done.returncode == 0
+    assert b"Reading" in said
+    assert (tmp_path / "out").read_text() == "done\n"
+
+
+def test_no_terminal_means_no_bar(file: Path, tmp_path: Path) -> None:
+    done = run("stats", file)
+    assert "Counting" not in done.output
+
+
+def test_view_tells_how_far_it_has_come(tmp_path: Path) -> None:
+    from peekr.store.query import Query, open_reader
+
+    path = write_jsonl(tmp_path / "t", (span(n, text="x" * 1000) for n in range(1, 5001)))
+    for query in (Query(), Query(limit=5), Query(model="gpt-4o")):
+        told: list[float] = []
+        reader = open_reader(str(path))
+        reader.advanced = told.append
+        list(reader.select(query).traces)
+        reader.close()
+        assert sum(told) >= path.stat().st_size * 0.7

@@ -18,24 +18,22 @@ _SHOWN_AFTER_S = 0.5
 
 @contextmanager
 def progress(
-    doing: str, total: Optional[float], *, at_once: bool = False
+    doing: str, total: Optional[float], *, shown: bool = True
 ) -> Generator[Callable[[float], None], None, None]:
     """Show how far work has come.
 
     Args:
         doing: What is being done, `Reading`.
         total: How much there is, in whatever unit; None where nobody knows.
-        at_once: Show the bar from the start rather than after half a second.
+        shown: False shows none whatever the terminal is.
 
     Yields:
         A function that is called with how much has been done in addition.
     """
-    if not sys.stderr.isatty():
+    if not shown or not sys.stderr.isatty():
         yield lambda done: None
         return
     bar = _Bar(doing, total)
-    if at_once:
-        bar.show()
     try:
         yield bar.advance
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from typing import Optional
 
@@ -9,8 +10,10 @@ import click
 
 from peekr.cli.choosing import chooses, default_file, query_of
 from peekr.cli.output import Output
+from peekr.cli.progress import progress
 from peekr.encoding import dumps
 from peekr.errors import UnreadableFileError
+from peekr.inventory import file_bytes
 from peekr.plaintext import clean, clean_json
 from peekr.record import SpanRecord
 from peekr.render.view import TraceView
@@ -71,7 +74,13 @@ def view(
             follow_file(path, query, printer.whole, printer.fragment, printer.flush)
         except KeyboardInterrupt:
             return
-    with closing(open_reader(path)) as reader:
+    # Beside a tree that is being printed a bar would only flicker.
+    shown = not sys.stdout.isatty()
+    with (
+        closing(open_reader(path)) as reader,
+        progress("Reading", file_bytes(path), shown=shown) as advance,
+    ):
+        reader.advanced = advance
         _show(reader, query, printer)
 
 

@@ -178,10 +178,18 @@ class Tail(Protocol):
 
 
 class Reader(Protocol):
-    """A trace file that is open for reading. Used on one thread."""
+    """A trace file that is open for reading. Used on one thread.
+
+    Attributes:
+        path: The file.
+        problems: What could not be read so far.
+        advanced: Is told of each piece that `select` has gone through, in bytes; for a progress
+            bar. What is looked up rather than gone through is not told of.
+    """
 
     path: str
     problems: Problems
+    advanced: Optional[Callable[[float], None]]
 
     def select(self, query: Query) -> Selection:
         """The traces that the query chooses.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Optional
+from typing import Any, BinaryIO, Callable, Optional
 
 import orjson
 
@@ -51,6 +51,7 @@ class JsonlReader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.problems = Problems("line")
+        self.advanced: Optional[Callable[[float], None]] = None
         try:
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by close()
             self._size = os.fstat(self._file.fileno()).st_size
@@ -208,6 +209,8 @@ class JsonlReader:
             size = min(_BLOCK_BYTES, position)
             position -= size
             block = self._read_at(position, size)
+            if self.advanced is not None:
+                self.advanced(size)
             cut = block.find(b"\n")
             if cut < 0:
                 pieces.append(block)
@@ -288,12 +291,15 @@ class JsonlReader:
     def _numbered(self) -> Iterator[tuple[int, bytes]]:
         """Lines that are not blank, without their end, numbered from 1."""
         self._file.seek(0)
-        left = self._size
+        left = told = self._size
         for number, line in enumerate(self._file, 1):
             # What was appended after the file was opened belongs to the tail.
             if left <= 0:
                 break
             left -= len(line)
+            if told - left > _BLOCK_BYTES and self.advanced is not None:
+                self.advanced(told - left)
+                told = left
             line = line.rstrip(b"\r\n")
             if number == 1:
                 line = line.removeprefix(BOM)

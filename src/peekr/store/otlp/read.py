@@ -11,7 +11,7 @@ import os
 import re
 from array import array
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple, Optional, Union, cast
+from typing import Any, BinaryIO, Callable, NamedTuple, Optional, Union, cast
 
 from peekr.encoding import loads
 from peekr.errors import UnreadableFileError
@@ -63,6 +63,7 @@ class OtlpReader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.problems = Problems("line")
+        self.advanced: Optional[Callable[[float], None]] = None
         try:
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by close()
             self._size = os.fstat(self._file.fileno()).st_size

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import orjson
 
@@ -35,6 +35,7 @@ class SqliteReader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.problems = Problems("row")
+        self.advanced: Optional[Callable[[float], None]] = None
         self._records = 0
         self._copy: Optional[tempfile.TemporaryDirectory[str]] = None
         try:
