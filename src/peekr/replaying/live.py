@@ -19,7 +19,7 @@ from peekr.record import SpanRecord
 from peekr.replaying.answers import is_model_call
 from peekr.replaying.requests import Asking, rebuild
 from peekr.replaying.taken import TakenTrace
-from peekr.semconv import own
+from peekr.semconv import otel, own
 
 __all__ = ["NAME", "Run", "estimate_usd", "requests_of", "send"]
 
@@ -74,12 +74,12 @@ def estimate_usd(asking: Asking, book: PriceBook) -> Optional[float]:
     """What a request would cost if it took as many tokens as the recorded one; None if unknown."""
     attributes = dict(asking.record.attributes)
     if asking.model != attributes.get("model"):
-        attributes.pop("gen_ai.response.model", None)
-    attributes["model"] = attributes["gen_ai.request.model"] = asking.model
+        attributes.pop(otel.GEN_AI_RESPONSE_MODEL, None)
+    attributes["model"] = attributes[otel.GEN_AI_REQUEST_MODEL] = asking.model
     names = {"gemini": "gcp.gemini", "bedrock": "aws.bedrock"}
     if not asking.record.name.startswith(asking.provider):
         provider = names.get(asking.provider, asking.provider)
-        attributes["provider"] = attributes["gen_ai.provider.name"] = provider
+        attributes["provider"] = attributes[otel.GEN_AI_PROVIDER_NAME] = provider
     found = price_of(book, attributes, 0)
     return found.cost_usd if isinstance(found, Price) else None
 
@@ -136,7 +136,7 @@ def _send_one(asking: Asking, errors: list[str]) -> None:
 def _check_address(asking: Asking) -> None:
     """Send nothing to another service than the one it was recorded from, unless told where."""
     variable, home = _VARIABLES.get(asking.provider, ("", ""))
-    address = asking.record.attributes.get("server.address")
+    address = asking.record.attributes.get(otel.SERVER_ADDRESS)
     if variable and isinstance(address, str) and address != home and variable not in os.environ:
         raise ReplayError(
             f"{asking.record.name} (span {asking.record.span_id}) was sent to {address}: set "

@@ -16,7 +16,7 @@ Normalize = Callable[[list[dict[str, Any]]], Any]
 """Makes of messages in the record's form what is compared: without a date in a prompt, say."""
 
 _STREAM = "_stream"
-_SETTINGS_PREFIX = ("gen_ai.request.", "openai.request.", "gen_ai.output.type")
+_SETTINGS_PREFIX = ("gen_ai.request.", "openai.request.", otel.GEN_AI_OUTPUT_TYPE)
 _NOT_SETTINGS = frozenset((otel.GEN_AI_REQUEST_MODEL, otel.GEN_AI_REQUEST_STREAM))
 _SHOWN_CHARS = 60
 

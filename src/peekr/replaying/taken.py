@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from peekr import bootstrap, exporters
 from peekr.record import SpanRecord
+from peekr.semconv import otel
 
 __all__ = ["TakenTrace"]
 
@@ -55,7 +56,7 @@ class TakenTrace:
     @property
     def calls(self) -> list[SpanRecord]:
         """The model calls, embeddings too."""
-        return [span for span in self.spans if "gen_ai.request.model" in span.attributes]
+        return [span for span in self.spans if otel.GEN_AI_REQUEST_MODEL in span.attributes]
 
     @property
     def errors(self) -> list[SpanRecord]:
