@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import click
 
+from peekr.cli.progress import progress
 from peekr.errors import ConfigurationError, PeekrError
 from peekr.eval.hallucination import Hallucination
 from peekr.eval.judge import Judge
@@ -120,9 +119,9 @@ def eval(  # the command's name; nothing here evaluates Python
         click.echo("Nothing to score.")
         return
     is_interrupted = False
-    with _progress(total) as advanced:
+    with progress("Scoring", total) as advance:
         try:
-            work.run(advanced)
+            work.run(lambda: advance(1))
         except KeyboardInterrupt:
             is_interrupted = True
     for line in _table(work):
@@ -157,27 +156,6 @@ def _evaluators(rubrics: tuple[str, ...], evaluators: tuple[str, ...], judging: 
     except ConfigurationError as error:
         raise click.UsageError(clean(str(error))) from error
     return made
-
-
-@contextmanager
-def _progress(total: int) -> Generator[Callable[[], None], None, None]:
-    """A bar on stderr, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("Scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Scoring", total=total)
-        yield lambda: progress.advance(task)
 
 
 def _table(work: Rescoring) -> list[str]:
