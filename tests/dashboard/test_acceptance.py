@@ -405,3 +405,9 @@ def test_lines_that_could_not_be_read_are_told(browser: Any, tmp_path: Path) -> 
         assert "1 line could not be read" in made.open("overview").inner_text("header")
     finally:
         made.context.close()
+
+
+def test_sessions_are_filtered_by_what_their_traces_say(seen: Seen) -> None:
+    every = seen.open("sessions").locator("main tbody tr").count()
+    some = seen.open("sessions?feature=search").locator("main tbody tr").count()
+    assert 0 < some < every

@@ -9,7 +9,7 @@ function about() {
     ['Tokens and cost', 'Sums over calls that are counted once: a span with usage above another span with usage repeats it (\u03a3) and is left out. Cached tokens are a part of the input, reasoning a part of the output.'],
     ['Unpriced', 'Usage was reported and no price is known; such a call adds nothing to the cost.'],
     ['Self time', 'A span\u2019s duration without what its children cover.'],
-    ['Filters', `Over the calls in the page${core.sampled ? `, a sample of ${core.sampled} and every failed one` : ', which are all there are'}.`],
+    ['Filters', core.sampled ? `A single filter by model, tenant, feature, endpoint, variant or user is exact. Others, and several at once, are estimated (\u2248) from the calls in the page: ${core.sampled}, and the failed ones.` : 'Over the calls in the page, which are all there are.'],
   ];
   return [
     h('h2', {}, 'About this data'),

@@ -109,7 +109,7 @@ function marginal() {
 
 /** What stands beside figures of a sample. */
 function sampleNote() {
-  return h('p', {class: 'note'}, `\u2248 Estimated from ${facts.sampled} calls and the failed ones. One filter alone is exact.`);
+  return h('p', {class: 'note'}, `\u2248 Estimated from ${facts.sampled} calls and the failed ones. A single filter by model, tenant, feature, endpoint, variant or user is exact.`);
 }
 
 let remembered = {key: null, value: null};

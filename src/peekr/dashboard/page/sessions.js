@@ -8,7 +8,10 @@ function sessions() {
   }
   const wanted = filters();
   const words = (wanted.q || '').toLowerCase();
-  const rows = core.session_list.filter((one) => (!wanted.user || one.user === wanted.user) && (!wanted.tenant || one.tenant === wanted.tenant) && (!words || `${one.id} ${one.user}`.toLowerCase().includes(words)) && (!wanted.from || one.last >= Number(wanted.from)) && (!wanted.to || one.first < Number(wanted.to)) && (!wanted.status || (wanted.status === 'ok') === !one.errors));
+  // By what only traces say, a session belongs where one of its listed traces does.
+  const narrowed = list && ['model', 'feature', 'endpoint', 'variant'].some((key) => wanted[key] !== undefined);
+  const within = narrowed ? new Set(traceRows().map((row) => list.session[row])) : null;
+  const rows = core.session_list.filter((one) => (!within || within.has(one.id)) && (!wanted.user || one.user === wanted.user) && (!wanted.tenant || one.tenant === wanted.tenant) && (!words || `${one.id} ${one.user}`.toLowerCase().includes(words)) && (!wanted.from || one.last >= Number(wanted.from)) && (!wanted.to || one.first < Number(wanted.to)) && (!wanted.status || (wanted.status === 'ok') === !one.errors));
   const columns = [
     {key: 'id', title: 'Session', wide: true, value: (row) => row.id, shown: (row) => link(to('session', {}, row.id), said(row.id))},
     {key: 'user', title: 'user', value: (row) => row.user, shown: (row) => said(row.user || NONE)},
