@@ -36,13 +36,18 @@ Examples:
   peekr replay 4bf92f35 --jsonl traces.jsonl --no-input
   peekr replay 4bf92f35 --db traces.db --errors
   peekr replay 4bf92f35 --db traces.db --live --model gpt-4o --set temperature=0
-  peekr replay 4bf92f35 --db traces.db --live --dry-run""",
+  peekr replay 4bf92f35 --db traces.db --live --dry-run
+  peekr replay 4bf92f35 --db traces.db --offline agent.py""",
 )
 @click.argument("trace_id")
+@click.argument("script", nargs=-1, type=click.UNPROCESSED)
 @click.option("--db", metavar="FILE", type=click.Path(), help="The SQLite file that has it.")
 @click.option("--jsonl", metavar="FILE", type=click.Path(), help="The JSONL file that has it.")
 @click.option("--no-input", is_flag=True, help="Print every step without waiting for a key.")
 @click.option("--errors", is_flag=True, help="Begin at the first span that failed.")
+@click.option(
+    "--offline", is_flag=True, help="Run SCRIPT with the recorded answers instead of the network's."
+)
 @click.option("--live", is_flag=True, help="Send the model calls again, and compare.")
 @click.option("--model", metavar="NAME", help="With --live: ask this model instead.")
 @click.option(
@@ -62,10 +67,12 @@ Examples:
 def replay(
     context: click.Context,
     trace_id: str,
+    script: tuple[str, ...],
     db: Optional[str],
     jsonl: Optional[str],
     no_input: bool,
     errors: bool,
+    offline: bool,
     live: bool,
     model: Optional[str],
     provider: Optional[str],
@@ -80,15 +87,26 @@ def replay(
 
     With --live the model calls of the trace are sent again, by the real SDKs with your keys, which
     costs money; the new trace is stored in the same file. Tools are not run.
+
+    With --offline the Python program SCRIPT is run, with what follows it as its arguments, and its
+    model calls are answered from the trace. Calls that could not be are told at the end.
     """
     if db is not None and jsonl is not None:
         raise click.UsageError("give --db or --jsonl, not both")
+    if offline == (not script):
+        raise click.UsageError("--offline needs a SCRIPT to run, and a SCRIPT needs --offline")
+    if offline and live:
+        raise click.UsageError("give --offline or --live, not both")
     if not live and (model or provider or changes or dry_run):
         raise click.UsageError("--model, --provider, --set and --dry-run go with --live")
     if provider and not model:
         raise click.UsageError("--provider needs --model")
     path = db or jsonl or default_file()
     trace = _read(path, trace_id)
+    if offline:
+        from peekr.cli.replay_offline import replay_offline
+
+        context.exit(replay_offline(trace, script))
     if live:
         from peekr.cli.replay_live import changes_of, replay_live
 
