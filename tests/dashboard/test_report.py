@@ -126,3 +126,44 @@ def test_odd_records_break_no_page(tmp_path: Path) -> None:
     page = page_of(tmp_path, [odd, cycle, other])
     assert page.core["spans"] == 3
     assert page.trace(f"{2:032x}")["spans"]
+
+
+def test_texts_of_a_megabyte_in_every_field_leave_the_page_small(tmp_path: Path) -> None:
+    long = "x<b>" * 250_000
+    records: list[dict[str, Any]] = []
+    for number in range(6):
+        message = {"role": "user", "content": long}
+        given: dict[str, Any] = {
+            "model": long,
+            "session_id": long,
+            "user_id": long,
+            "feature": long,
+            "endpoint": long,
+            "experiment_variant": long,
+            "provider": long,
+            "error": long,
+            "finish_reasons": [long] * 3,
+            "input": [message] * 3,
+            "output": long,
+            "eval_scores": {long: 0.1},
+            "guardrail_warnings": [{"guard": long, "rule": long}],
+            long: long,
+        }
+        made = span(number, 1, None, long, NOW + number, 5.0, "error", **given)
+        made["trace_id"] = f"{number:032x}" if number < 3 else f"{number}{long}"
+        made["span_id"] = f"{number}{long}"
+        made["tenant_id"] = long
+        records.append(made)
+    page = page_of(tmp_path, records)
+    assert len(page.html) < 400_000
+    assert page.core["spans"] == 6
+    assert page.trace(f"{0:032x}")["spans"][0]["output"]["cut"][2] == len(long)
+
+
+def test_trace_of_many_long_texts_is_cut_further(tmp_path: Path) -> None:
+    text = "".join(chr(97 + n * 7 % 26) for n in range(9_000))
+    spans = [span(1, n, 1, "step", NOW + n, 5.0, input=text, output=text) for n in range(2, 300)]
+    page = page_of(tmp_path, [*spans, span(1, 1, None, "run", NOW, 1e6)])
+    detail = page.trace("0" * 31 + "1")
+    assert len(detail["spans"]) == 60
+    assert detail["omitted"] == 239

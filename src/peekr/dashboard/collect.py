@@ -48,6 +48,7 @@ _KEPT_SESSIONS = 20_000
 _LISTED = {"newest": 3_600, "failed": 600, "slowest": 300, "dearest": 300, "worst": 200}
 _CUT_SHORT = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
 _STOPPED = ["stop"]
+_MAX_NAME_CHARS, _MAX_ID_CHARS = 200, 64
 _DIMENSIONS = 7
 _LATEST_S = 1e11
 """No moment is later, in Unix seconds, that anything is reckoned with."""
@@ -116,6 +117,8 @@ class Collection:
                 status = record.status
                 ms = -1.0 if record.duration_ms is None else max(0.0, record.duration_ms)
                 start = min(max(start, 0.0), _LATEST_S)
+            if len(name) > _MAX_NAME_CHARS or len(trace_id) > _MAX_ID_CHARS:
+                name, trace_id = name[:_MAX_NAME_CHARS], trace_id[:_MAX_ID_CHARS]
             get = cast("Document", attributes).get
             trace = traces.get(trace_id)
             if trace is None:
@@ -163,11 +166,11 @@ class Collection:
             if not trace.session:
                 session = get("session_id")
                 if session is not None:
-                    trace.session = str(session)
+                    trace.session = str(session)[:_MAX_NAME_CHARS]
             if not trace.user:
                 user = get("user_id")
                 if user is not None:
-                    trace.user = str(user)
+                    trace.user = str(user)[:_MAX_NAME_CHARS]
             if (
                 "eval_scores" in attributes
                 or "eval_errors" in attributes

@@ -15,7 +15,8 @@ from peekr.summary import error_text, number
 __all__ = ["MAX_SPANS", "trace_detail"]
 
 MAX_SPANS = 200
-_HEAD_CHARS, _TAIL_CHARS, _CUT_CHARS = 4_000, 1_000, 5_000
+CUT_CHARS = 5_000
+_MAX_ID_CHARS = 64
 _MAX_ATTRIBUTES = 60
 _MAX_ATTRIBUTE_CHARS = 500
 _MAX_ENTRIES = 200
@@ -49,13 +50,16 @@ _SHOWN_ELSEWHERE = frozenset(
 _GUARDS = ("guardrail_warnings", "guardrail_violations", "compliance_violations")
 
 
-def trace_detail(spans: Sequence[SpanRecord], max_spans: int = MAX_SPANS) -> dict[str, Any]:
+def trace_detail(
+    spans: Sequence[SpanRecord], max_spans: int = MAX_SPANS, chars: int = CUT_CHARS
+) -> dict[str, Any]:
     """A trace for the page.
 
     Args:
         spans: All spans of the trace.
         max_spans: Of more the first failed ones, the dearest and the longest are kept, with all
             that is above them.
+        chars: How long a text may be; of longer ones the beginning and the end are kept.
     """
     nodes = arrange(list(spans))
     first = min(node.record.start_time for node in nodes)
@@ -77,7 +81,7 @@ def trace_detail(spans: Sequence[SpanRecord], max_spans: int = MAX_SPANS) -> dic
         if node.orphan is not None:
             above = -2
         places[number_] = len(rows)
-        row = _span(node.record, first, above)
+        row = _span(node.record, first, above, chars)
         row["self"] = round(self_ms[number_], 1)
         row["crit"] = int(number_ in critical)
         row["wrapper"] = int(number_ in wrappers)
@@ -87,7 +91,7 @@ def trace_detail(spans: Sequence[SpanRecord], max_spans: int = MAX_SPANS) -> dic
     omitted = len(nodes) - len(rows)
     belongs = [node.record for node in nodes]
     return {
-        "id": root.trace_id,
+        "id": root.trace_id[:_MAX_ID_CHARS],
         "started": first,
         "spans": rows,
         "omitted": omitted,
@@ -95,16 +99,16 @@ def trace_detail(spans: Sequence[SpanRecord], max_spans: int = MAX_SPANS) -> dic
         **({"runs": runs_of(nodes, places, wrappers)} if omitted else {}),
         "session": _of_any(belongs, "session_id"),
         "user": _of_any(belongs, "user_id"),
-        "tenant": next((r.tenant_id for r in belongs if r.tenant_id), ""),
+        "tenant": next((r.tenant_id[:200] for r in belongs if r.tenant_id), ""),
     }
 
 
-def _span(record: SpanRecord, first: float, parent: int) -> dict[str, Any]:
+def _span(record: SpanRecord, first: float, parent: int, chars: int) -> dict[str, Any]:
     attributes = record.attributes
     get = attributes.get
     kind = kind_of(record.name, attributes)
     row: dict[str, Any] = {
-        "id": record.span_id,
+        "id": record.span_id[:_MAX_ID_CHARS],
         "p": parent,
         "name": record.name[:200],
         "kind": kind,
@@ -121,12 +125,12 @@ def _span(record: SpanRecord, first: float, parent: int) -> dict[str, Any]:
         "tok_cached": number(get("tokens_cache_read")),
         "tok_reason": number(get("tokens_reasoning")),
         "cost": number(get("cost_usd")),
-        "finish": bounded(get("finish_reasons")),
-        "error": bounded(error_text(record)) or None,
-        "input": bounded(get("input")),
-        "output": bounded(get("output")),
-        "scores": bounded(get("eval_scores")),
-        "eval_errors": bounded(get("eval_errors")),
+        "finish": bounded(get("finish_reasons"), chars),
+        "error": bounded(error_text(record), chars) or None,
+        "input": bounded(get("input"), chars),
+        "output": bounded(get("output"), chars),
+        "scores": bounded(get("eval_scores"), chars),
+        "eval_errors": bounded(get("eval_errors"), chars),
     }
     row.update({key: value for key, value in facts.items() if value is not None})
     guards = [
@@ -135,7 +139,7 @@ def _span(record: SpanRecord, first: float, parent: int) -> dict[str, Any]:
         for entry in (cast("list[Any]", get(key)) if isinstance(get(key), list) else [])
     ]
     if guards:
-        row["guards"] = bounded(guards)
+        row["guards"] = bounded(guards, chars)
     rest = {
         str(key)[:100]: _rest(value)
         for key, value in list(attributes.items())[: _MAX_ATTRIBUTES * 2]
@@ -145,17 +149,17 @@ def _span(record: SpanRecord, first: float, parent: int) -> dict[str, Any]:
     return row
 
 
-def bounded(value: Any, depth: int = 0) -> Any:
+def bounded(value: Any, chars: int = CUT_CHARS, depth: int = 0) -> Any:
     """A JSON value whose texts, lists and depth are cut; a cut text says how long it was."""
     if isinstance(value, str):
-        if len(value) <= _CUT_CHARS:
+        if len(value) <= chars:
             return value
-        return {"cut": [value[:_HEAD_CHARS], value[-_TAIL_CHARS:], len(value)]}
+        return {"cut": [value[: chars * 4 // 5], value[-chars // 5 :], len(value)]}
     if isinstance(value, (list, tuple)):
         entries = cast("Sequence[Any]", value)
         if depth >= _MAX_DEPTH:
             return f"[{len(entries)} entries]"
-        made = [bounded(entry, depth + 1) for entry in entries[:_MAX_ENTRIES]]
+        made = [bounded(entry, chars, depth + 1) for entry in entries[:_MAX_ENTRIES]]
         if len(entries) > _MAX_ENTRIES:
             made.append(f"[{len(entries) - _MAX_ENTRIES} more]")
         return made
@@ -164,7 +168,7 @@ def bounded(value: Any, depth: int = 0) -> Any:
         if depth >= _MAX_DEPTH:
             return f"[{len(held)} keys]"
         items = list(held.items())[:_MAX_ENTRIES]
-        return {str(key)[:200]: bounded(entry, depth + 1) for key, entry in items}
+        return {str(key)[:200]: bounded(entry, chars, depth + 1) for key, entry in items}
     return value
 
 

@@ -87,18 +87,18 @@ class Quality:
                 score = number(value)
                 if score is None:
                     continue
-                self._score(str(name), min(1.0, max(0.0, score)), record, dims)
+                self._score(str(name)[:200], min(1.0, max(0.0, score)), record, dims)
                 lowest = score if lowest is None else min(lowest, score)
         errors = attributes.get("eval_errors")
         if isinstance(errors, dict):
             for name in cast("Mapping[str, Any]", errors):
-                found = self._evaluator(str(name))
+                found = self._evaluator(str(name)[:200])
                 if found is not None:
                     found.errors += 1
         for attribute, kind in _FINDINGS:
             entries = attributes.get(attribute)
             if entries:
-                self._find(kind, entries, record.trace_id)
+                self._find(kind, entries, record.trace_id[:64])
         return lowest
 
     def _evaluator(self, name: str) -> Optional[Evaluator]:
@@ -122,7 +122,7 @@ class Quality:
             entry[1] += score
         if self.every == 1 or crc32(record.trace_id.encode("utf-8", "replace")) % self.every == 0:
             failed = record.status == "error"
-            self.rows.append((name, record.start_time, score, failed, dims, record.trace_id))
+            self.rows.append((name, record.start_time, score, failed, dims, record.trace_id[:64]))
             if len(self.rows) > MAX_ROWS:
                 self.every *= 2
                 self.rows = [
@@ -135,8 +135,8 @@ class Quality:
             attributes = record.attributes
             details = attributes.get("hallucination_details") or attributes.get("eval_explanations")
             worst = Worst(
-                record.trace_id,
-                record.span_id,
+                record.trace_id[:64],
+                record.span_id[:64],
                 name,
                 score,
                 short(question_of(attributes.get("input"))),

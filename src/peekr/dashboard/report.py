@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import os
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Callable, NamedTuple, Optional, cast
 
 from peekr._version import __version__
 from peekr.dashboard.collect import Collection, collect
-from peekr.dashboard.details import trace_detail
+from peekr.dashboard.details import CUT_CHARS, MAX_SPANS, trace_detail
 from peekr.dashboard.groups import marginals_of
 from peekr.dashboard.payload import core_of, facts_of, listed_rows, scores_of, traces_of
 from peekr.dashboard.traces import TraceRow
@@ -30,6 +31,9 @@ MAX_BYTES = 4_800_000
 """What the page may take, so that a browser and a mail can carry it."""
 _BLOCK = 32
 _MAX_DETAILS = 1_000
+_MAX_DETAIL_BYTES = 400_000
+_TRIES = ((MAX_SPANS, CUT_CHARS), (60, 1_000), (20, 200))
+"""How many spans and how long texts are kept of a trace, until it is small enough."""
 _LEVEL = 4
 """Of gzip: beyond it pages are a few percent smaller and take much longer to write."""
 _PAGE = Path(__file__).parent / "page"
@@ -171,14 +175,18 @@ def _details(
     details: dict[str, bytes] = {}
     for trace in _pick(reader, set(wanted)):
         if trace.trace_id not in details and trace.spans:
-            details[trace.trace_id] = dumps(trace_detail(trace.spans))
+            data = _bounded_detail(trace)
+            if data is not None:
+                details[trace.trace_id] = data
     blocks: list[tuple[str, bytes]] = []
     places: dict[str, tuple[int, int]] = {}
     ready = sorted(details, key=order.__getitem__)
     used = 0
     for begin in range(0, len(ready), _BLOCK):
         ids = ready[begin : begin + _BLOCK]
-        packed = _pack(b"[" + b",".join(details[trace_id] for trace_id in ids) + b"]")
+        packed = _pack(
+            b"[" + b",".join(zlib.decompress(details[trace_id]) for trace_id in ids) + b"]"
+        )
         if used + len(packed) > budget:
             break
         used += len(packed)
@@ -186,6 +194,15 @@ def _details(
         blocks.append((f"details-{len(blocks)}", packed))
     del rows
     return blocks, places, reasons
+
+
+def _bounded_detail(trace: Trace) -> Optional[bytes]:
+    """A trace's details, compressed, as much of them as fits; None where too little does."""
+    for max_spans, chars in _TRIES:
+        data = dumps(trace_detail(trace.spans, max_spans, chars))
+        if len(data) <= _MAX_DETAIL_BYTES:
+            return zlib.compress(data, 1)
+    return None
 
 
 def _pick(reader: Reader, ids: set[str]) -> Iterator[Trace]:
