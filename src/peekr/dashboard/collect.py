@@ -87,7 +87,8 @@ class Collection:
     def read(self, documents: Iterable[Document]) -> None:
         """Take records as a file holds them; what is no record is passed over."""
         traces, known = self._open, self._known
-        dims_of, score_of = self.dimensions.of, self.quality.add
+        dims_of, score_of, ended = self.dimensions.of, self.quality.add, self._ended
+        count = 0
         for document in documents:
             try:
                 trace_id, span_id = document["trace_id"], document["span_id"]
@@ -117,15 +118,15 @@ class Collection:
                 status = record.status
                 ms = -1.0 if record.duration_ms is None else max(0.0, record.duration_ms)
                 start = min(max(start, 0.0), _LATEST_S)
-            if len(name) > _MAX_NAME_CHARS or len(trace_id) > _MAX_ID_CHARS:
-                name, trace_id = name[:_MAX_NAME_CHARS], trace_id[:_MAX_ID_CHARS]
             get = cast("Document", attributes).get
-            trace = traces.get(trace_id)
-            if trace is None:
-                trace = traces[trace_id] = OpenTrace()
+            try:
+                trace = traces[trace_id]
+            except KeyError:
+                trace_id = trace_id[:_MAX_ID_CHARS]
+                trace = traces.setdefault(trace_id, OpenTrace())
                 if len(traces) > _MAX_OPEN:
                     self._close(*traces.popitem(last=False))
-            self.spans += 1
+            count += 1
             sent, made, model = get("tokens_input"), get("tokens_output"), get("model")
             is_used = sent is not None or made is not None
             key = (name, get(_OPERATION), model is not None, is_used)
@@ -187,22 +188,23 @@ class Collection:
                 trace.root = span
                 trace.question = question_of(get("input")) or trace.question
                 trace.answer = answer_of(get("output")) or trace.answer
-                self._ended[trace_id] = None
-                if len(self._ended) > _MAX_LINGERING:
-                    oldest, _ = self._ended.popitem(last=False)
+                ended[trace_id] = None
+                if len(ended) > _MAX_LINGERING:
+                    oldest, _ = ended.popitem(last=False)
                     held = traces.pop(oldest, None)
                     if held is not None:
                         self._close(oldest, held)
+        self.spans += count
 
     def _work_of(self, name: str, operation: object, has_model: bool, is_used: bool) -> Work:
         kind = decide(name, operation, has_model, is_used)
-        place = (kind, name)
+        place = (kind, name[:_MAX_NAME_CHARS])
         work = self.work.get(place)
         if work is None:
             if len(self.work) >= _MAX_WORK:
                 place = (kind, "(other)")
             work = self.work.setdefault(place, Work(kind))
-        if type(operation) is str or operation is None:
+        if len(name) <= _MAX_NAME_CHARS and (type(operation) is str or operation is None):
             if len(self._known) >= 2 * _MAX_WORK:
                 self._known.clear()
             self._known[name, operation, has_model, is_used] = work
@@ -285,7 +287,7 @@ class Collection:
         total_ms = (last - first) * 1000.0
         row = TraceRow(
             trace_id,
-            root[2],
+            root[2][:_MAX_NAME_CHARS],
             first,
             total_ms,
             state,
@@ -353,7 +355,7 @@ class Collection:
             if len(self.groups) >= _MAX_GROUPS:
                 return ""
             model = self.dimensions.value("model", (span[8] or self.dimensions.none)[0])
-            group = self.groups[key] = ErrorGroup(key, span[2], model)
+            group = self.groups[key] = ErrorGroup(key, span[2][:_MAX_NAME_CHARS], model)
             group.first = start
         group.n += 1
         group.first = min(group.first, start)
