@@ -94,3 +94,25 @@ async def test_a_recording_replayed_offline_gives_the_same_results(
     assert [types_of(outcome)[:1] for outcome in second] == [
         types_of(outcome)[:1] for outcome in first
     ]
+
+
+@pytest.mark.parametrize("via", ["raw", "streaming", "helper"])
+@pytest.mark.parametrize("file", recording_params("openai", "anthropic"))
+def test_other_ways_to_ask_give_the_same_results(file: Path, via: str, bare_telemetry: Telemetry):
+    text = file.read_text("utf-8")
+    streams = '"stream":true' in text.replace(" ", "") and '"n":' not in text
+    if is_embedding(file) or (via == "helper" and not streams):
+        pytest.skip("not sent this way")
+    played = load(file)
+    bare_telemetry.instrument()
+    with Player(played) as player:
+        first = drive(played, player.url, via=via)
+    before = bare_telemetry.records
+    if not before:
+        pytest.skip("this SDK does not send the recorded request")
+    bare_telemetry.clear()
+    with Offline([SpanRecord.from_dict(record) for record in before]) as replay:
+        second = drive(played, NOWHERE, via=via)
+    replay.assert_all_served()
+    assert [told(record) for record in bare_telemetry.records] == [told(r) for r in before]
+    assert [types_of(one)[:1] for one in second] == [types_of(one)[:1] for one in first]
