@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, cast
 
 import pytest
 
@@ -159,7 +159,7 @@ def test_nothing_is_left_behind(telemetry: Telemetry, simulated: SimulatedProvid
     import openai._base_client as base
 
     httpx: Any = getattr(base, "httpx2", None) or vars(base)["httpx"]
-    before: Any = vars(httpx.Client)["_transport_for_url"]
+    before: Any = cast("Dict[str, Any]", vars(httpx.Client))["_transport_for_url"]
     record(telemetry, simulated, "One")
     with offline(telemetry.path), client(NOWHERE) as used:
         ask(used, "One")
@@ -196,3 +196,52 @@ def test_a_file_without_the_trace_or_without_calls_is_refused(telemetry: Telemet
         offline(telemetry.path, "feed")
     with pytest.raises(ReplayError, match="no model call"):
         offline(telemetry.path)
+
+
+def attempt(used: Any, provider: str, model: str, stream: bool) -> List[Any]:
+    """What a caller gets, piece by piece, and the error in the end."""
+    seen: List[Any] = []
+    messages: List[Any] = [{"role": "user", "content": "Tell me about cats"}]
+    options: Dict[str, Any] = {"max_tokens": 100} if provider == "anthropic" else {}
+    create = used.messages.create if provider == "anthropic" else used.chat.completions.create
+    try:
+        done = create(model=model, messages=messages, stream=stream, **options)
+        text = ""
+        for chunk in done if stream else ():
+            delta = (
+                chunk.choices[0].delta if provider == "openai" else getattr(chunk, "delta", None)
+            )
+            text += getattr(delta, "content" if provider == "openai" else "text", None) or ""
+        seen.append(text)
+    except Exception as error:
+        seen += [type(error).__name__, getattr(error, "status_code", None), str(error)]
+    return seen
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+@pytest.mark.parametrize(
+    ("model", "stream"),
+    [
+        ("simulated-error-500", False),
+        ("simulated-error-429-replayed", True),
+        ("simulated-stream-error", True),
+        ("simulated-stream-cut", True),
+        ("nobody-listens", False),
+    ],
+)
+def test_errors_are_replayed_as_errors(
+    provider: str, model: str, stream: bool, telemetry: Telemetry, simulated: SimulatedProviders
+):
+    sdk: Any = pytest.importorskip(provider)
+    make = sdk.OpenAI if provider == "openai" else sdk.Anthropic
+    url = {"openai": simulated.openai_url, "anthropic": simulated.anthropic_url}[provider]
+    if model == "nobody-listens":
+        url = NOWHERE
+    with make(api_key="none", base_url=url, max_retries=0) as used:
+        first = attempt(used, provider, f"{model}-{provider}", stream)
+    assert telemetry.record["status"] == "error"
+    with offline(telemetry.path) as replay:
+        with make(api_key="none", base_url=NOWHERE, max_retries=2) as used:
+            second = attempt(used, provider, f"{model}-{provider}", stream)
+        replay.assert_all_served()
+    assert second[:2] == first[:2]

@@ -23,6 +23,7 @@ class Reply(NamedTuple):
         broken: How the connection broke, after the chunks: `timeout`, `connection`; None where it
             did not.
         message: In what words.
+        error: The name of the exception that told of it.
     """
 
     status: int
@@ -30,6 +31,7 @@ class Reply(NamedTuple):
     chunks: list[bytes]
     broken: Optional[str] = None
     message: str = ""
+    error: str = ""
 
 
 def plain(body: Any, headers: Optional[dict[str, str]] = None) -> Reply:
@@ -66,7 +68,7 @@ def broken(answer: Answer, chunks: Optional[list[bytes]] = None) -> Reply:
     assert failure is not None
     kind = "timeout" if "imeout" in failure.type else "connection"
     headers = {"content-type": "text/event-stream", "x-should-retry": "false"}
-    return Reply(200, headers, chunks or [], kind, failure.message)
+    return Reply(200, headers, chunks or [], kind, failure.message, failure.type)
 
 
 def pieces(text: str) -> list[str]:

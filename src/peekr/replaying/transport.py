@@ -128,7 +128,10 @@ def _answered(module: Any, answer: Answer, is_async: bool, request: Any) -> Any:
         kind = "ReadTimeout" if reply.broken == "timeout" else "ReadError"
         if not reply.chunks:
             kind = "ConnectTimeout" if reply.broken == "timeout" else "ConnectError"
-        error = getattr(module, kind)(reply.message, request=request)
+        known: Any = getattr(module, reply.error, None)
+        if not (isinstance(known, type) and issubclass(known, module.TransportError)):
+            known = getattr(module, kind)
+        error = known(reply.message, request=request)
         if not reply.chunks:
             raise error
     # Not as bytes: the SDKs take a response that was read before they read it for a lost one.
