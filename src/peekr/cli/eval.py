@@ -119,7 +119,7 @@ def eval(  # the command's name; nothing here evaluates Python
         click.echo("Nothing to score.")
         return
     is_interrupted = False
-    with progress("Scoring", total) as advance:
+    with progress("Scoring", total, at_once=True) as advance:
         try:
             work.run(lambda: advance(1))
         except KeyboardInterrupt:

@@ -18,7 +18,7 @@ _SHOWN_AFTER_S = 0.5
 
 @contextmanager
 def progress(
-    doing: str, total: Optional[float], *, shown: bool = True
+    doing: str, total: Optional[float], *, shown: bool = True, at_once: bool = False
 ) -> Generator[Callable[[float], None], None, None]:
     """Show how far work has come.
 
@@ -26,6 +26,7 @@ def progress(
         doing: What is being done, `Reading`.
         total: How much there is, in whatever unit; None where nobody knows.
         shown: False shows none whatever the terminal is.
+        at_once: Show the bar from the start rather than after half a second.
 
     Yields:
         A function that is called with how much has been done in addition.
@@ -34,6 +35,8 @@ def progress(
         yield lambda done: None
         return
     bar = _Bar(doing, total)
+    if at_once:
+        bar.show()
     try:
         yield bar.advance
     finally:
@@ -104,4 +107,5 @@ class _Bar:
 
     def close(self) -> None:
         if self._shown is not None:
+            self._shown[0](self._unsaid)
             self._shown[1]()
