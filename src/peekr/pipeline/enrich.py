@@ -16,6 +16,7 @@ from peekr import dialects, faults
 from peekr.pricing import library
 from peekr.pricing.book import Pending, PriceBook
 from peekr.pricing.spans import CALLS, price_of
+from peekr.projection import TODAYS_NAMES
 from peekr.semconv import otel, own
 
 __all__ = ["Pricing", "with_attributes"]
@@ -29,6 +30,7 @@ _POLL_S = 0.002
 _COST = own.PEEKR_COST_USD
 _INPUT = otel.GEN_AI_USAGE_INPUT_TOKENS
 _OUTPUT = otel.GEN_AI_USAGE_OUTPUT_TOKENS
+_PROVIDER = otel.GEN_AI_PROVIDER_NAME
 # Whether no dialect is spoken in attributes: one step for spans that are none's.
 _IS_PLAIN = dialects.MARKERS.isdisjoint
 
@@ -159,7 +161,9 @@ def _model_call(span: ReadableSpan) -> Optional[Mapping[str, Any]]:
     attributes = cast("Mapping[str, Any]", span.attributes or {})
     if _COST in attributes:
         return None
-    if not _IS_PLAIN(attributes):
+    if not _IS_PLAIN(attributes) and not (
+        _INPUT in attributes and _PROVIDER in attributes and TODAYS_NAMES.issuperset(attributes)
+    ):
         scope = span.instrumentation_scope
         draft = dialects.Draft(
             dict(attributes), span.events, (scope.name or "") if scope else "", span.name
