@@ -1,11 +1,24 @@
-"""Values of modules by their names, each found at its first use: what is not used is not loaded."""
+"""Values of modules by their names, each found at its first use: what is not used is not loaded.
+
+A fork waits for a look-up that is at its module: a child that is forked in the middle of another
+thread's import would wait for ever for the end of it.
+"""
 
 from __future__ import annotations
 
 import importlib
+import os
+import threading
 from typing import Any
 
 __all__ = ["loaded"]
+
+_FORK_S = 5.0
+"""How long a fork waits; no import of ours takes that long on a disk that answers."""
+
+# Re-entrant, as what is imported may look up something in its turn.
+_lock = threading.RLock()
+_is_held_for_fork = False
 
 
 class _Loaded(dict[str, Any]):
@@ -13,8 +26,32 @@ class _Loaded(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         module, _, attribute = name.partition(":")
-        value = self[name] = getattr(importlib.import_module(module), attribute)
+        with _lock:
+            value = self[name] = getattr(importlib.import_module(module), attribute)
         return value
 
 
 loaded = _Loaded()
+
+
+def _before_fork() -> None:
+    global _is_held_for_fork
+    _is_held_for_fork = _lock.acquire(timeout=_FORK_S)
+
+
+def _after_fork_in_parent() -> None:
+    if _is_held_for_fork:
+        _lock.release()
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
