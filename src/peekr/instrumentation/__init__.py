@@ -39,6 +39,8 @@ class Request:
         parameters: Parameters that have no attribute of their own, by the provider's name.
         content_parameters: The same, of those whose value may be content: a predicted answer, a
             schema, whatever is not known to hold none.
+        form: How the request is written where that is not the usual way, by the place in it; see
+            `peekr.replaying.request_forms`.
         input: The messages; None when there are none to record.
         system: Instructions given apart from the messages.
         tools: Definitions of the tools that the model may call.
@@ -47,6 +49,7 @@ class Request:
     __slots__ = (
         "attributes",
         "content_parameters",
+        "form",
         "input",
         "model",
         "operation",
@@ -69,6 +72,7 @@ class Request:
         attributes: Optional[dict[str, Any]] = None,
         parameters: Optional[dict[str, Any]] = None,
         content_parameters: Optional[dict[str, Any]] = None,
+        form: Optional[dict[str, Any]] = None,
         input: Optional[list[Message]] = None,
         system: Optional[list[Part]] = None,
         tools: Optional[list[dict[str, Any]]] = None,
@@ -81,6 +85,7 @@ class Request:
         self.attributes = attributes
         self.parameters = parameters
         self.content_parameters = content_parameters
+        self.form = form
         self.input = input
         self.system = system
         self.tools = tools

@@ -228,6 +228,8 @@ class Call:
             into[otel.GEN_AI_SYSTEM_INSTRUCTIONS] = dump(request.system, max_chars)
         if request.tools:
             into[otel.GEN_AI_TOOL_DEFINITIONS] = dump(request.tools, max_chars)
+        if request.form:
+            into[own.PEEKR_REQUEST_FORM] = dump(request.form, max_chars)
 
     # -- during ------------------------------------------------------------------------------------
 

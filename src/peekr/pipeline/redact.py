@@ -27,6 +27,7 @@ _INPUTS = frozenset(
     (
         own.PEEKR_INPUT,
         own.PEEKR_REQUEST_PARAMETERS,
+        own.PEEKR_REQUEST_FORM,
         otel.GEN_AI_INPUT_MESSAGES,
         otel.GEN_AI_SYSTEM_INSTRUCTIONS,
         otel.GEN_AI_TOOL_DEFINITIONS,
