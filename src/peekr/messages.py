@@ -35,6 +35,7 @@ __all__ = [
     "media",
     "message",
     "reasoning",
+    "refusal",
     "text",
     "to_record",
     "tool_call",
@@ -48,21 +49,45 @@ Message = dict[str, Any]
 
 def message(role: str, parts: list[Part], **extra: Any) -> Message:
     """A message; `extra` are keys such as `name` or `finish_reason`, left out when None."""
+    if role.__class__ is not str:
+        role = _written(role)
     made: Message = {"role": role, "parts": parts}
     for key, value in extra.items():
         if value is not None:
-            made[key] = value
+            made[key] = value if value.__class__ is str else _written(value)
     return made
 
 
 def text(content: str) -> Part:
-    """Text as the model or the user wrote it."""
-    return {"type": "text", "content": content}
+    """Text as the model or the user wrote it.
+
+    What is no text, though it stands where one belongs, is recorded as its JSON, here and in the
+    other makers.
+    """
+    return {"type": "text", "content": content if content.__class__ is str else _written(content)}
 
 
 def reasoning(content: str) -> Part:
     """The model's thinking, or its summary."""
-    return {"type": "reasoning", "content": content}
+    return {
+        "type": "reasoning",
+        "content": content if content.__class__ is str else _written(content),
+    }
+
+
+def refusal(content: str) -> Part:
+    """The model's words for not answering."""
+    return {
+        "type": "refusal",
+        "content": content if content.__class__ is str else _written(content),
+    }
+
+
+def _written(value: Any) -> str:
+    """A text for what a damaged or foreign message has in the place of one."""
+    if isinstance(value, str):
+        return str.__str__(value)  # an enumeration's member is what it stands for
+    return "" if value is None else dumps(value).decode("utf-8")
 
 
 def tool_call(call_id: Optional[str], name: Optional[str], arguments: Any) -> Part:
@@ -72,9 +97,11 @@ def tool_call(call_id: Optional[str], name: Optional[str], arguments: Any) -> Pa
             arguments = loads(arguments) if arguments else {}
         except ValueError:
             pass  # cut off in the middle of a stream, or not JSON: kept as it came
-    part: Part = {"type": "tool_call", "name": name or "", "arguments": arguments}
+    if name.__class__ is not str:
+        name = _written(name)
+    part: Part = {"type": "tool_call", "name": name, "arguments": arguments}
     if call_id:
-        part["id"] = call_id
+        part["id"] = call_id if call_id.__class__ is str else _written(call_id)
     return part
 
 
@@ -82,12 +109,14 @@ def tool_response(call_id: Optional[str], response: Any) -> Part:
     """What a tool gave back."""
     part: Part = {"type": "tool_call_response", "response": response}
     if call_id:
-        part["id"] = call_id
+        part["id"] = call_id if call_id.__class__ is str else _written(call_id)
     return part
 
 
 def uri(modality: str, address: str, mime_type: Optional[str] = None, **extra: Any) -> Part:
     """Media by its address. A `data:` address becomes a `binary` part."""
+    if address.__class__ is not str:
+        address = _written(address)
     if address[:5].lower() == "data:":
         return data_url(modality, address, **extra)
     return _media_part({"type": "uri", "modality": modality, "uri": address}, mime_type, extra)
@@ -95,6 +124,8 @@ def uri(modality: str, address: str, mime_type: Optional[str] = None, **extra: A
 
 def file(modality: str, file_id: str, mime_type: Optional[str] = None, **extra: Any) -> Part:
     """Media that the provider holds under an id."""
+    if file_id.__class__ is not str:
+        file_id = _written(file_id)
     return _media_part({"type": "file", "modality": modality, "file_id": file_id}, mime_type, extra)
 
 
@@ -138,7 +169,7 @@ def data_url(modality: str, address: str, **extra: Any) -> Part:
 
 def media(mime_type: Optional[str]) -> str:
     """The modality of a MIME type: `image`, `video`, `audio` or `document`."""
-    kind = (mime_type or "").partition("/")[0]
+    kind = mime_type.partition("/")[0] if isinstance(mime_type, str) else ""
     return kind if kind in ("image", "video", "audio") else "document"
 
 
@@ -155,7 +186,7 @@ def _decoded(data: str) -> bytes:
 
 def _media_part(part: Part, mime_type: Optional[str], extra: dict[str, Any]) -> Part:
     if mime_type:
-        part["mime_type"] = mime_type
+        part["mime_type"] = mime_type if mime_type.__class__ is str else _written(mime_type)
     for key, value in extra.items():
         if value is not None:
             part[key] = value
