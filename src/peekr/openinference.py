@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from peekr.pipeline.enrich import with_attributes
+from peekr.pipeline.amended import amended
 from peekr.semconv import otel, own
 
 __all__ = ["OpenInferenceExporter"]
@@ -62,4 +62,4 @@ def _translated(span: ReadableSpan) -> ReadableSpan:
         if isinstance(value, str):
             more[f"{name}.value"] = value
             more[f"{name}.mime_type"] = "application/json"
-    return with_attributes(span, more)
+    return amended(span, attributes={**held, **more})

@@ -14,49 +14,10 @@ from peekr.encoding import loads
 from peekr.messages import to_record
 from peekr.record import SpanRecord
 from peekr.semconv import otel, own
+from peekr.shapes import shape_of
 
-__all__ = ["SYSTEM_COUNT", "TODAYS_NAMES", "FinishedSpan", "project"]
+__all__ = ["SYSTEM_COUNT", "FinishedSpan", "project"]
 
-# Attributes whose value is also wanted under the record's own name.
-_COPIED = (
-    (otel.GEN_AI_REQUEST_MODEL, "model"),
-    (otel.GEN_AI_PROVIDER_NAME, "provider"),
-    (otel.GEN_AI_USAGE_INPUT_TOKENS, "tokens_input"),
-    (otel.GEN_AI_USAGE_OUTPUT_TOKENS, "tokens_output"),
-    (otel.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, "tokens_cache_read"),
-    (otel.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, "tokens_cache_write"),
-    (otel.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, "tokens_reasoning"),
-    (otel.GEN_AI_RESPONSE_FINISH_REASONS, "finish_reasons"),
-    (otel.SESSION_ID, "session_id"),
-    (otel.USER_ID, "user_id"),
-)
-# Peekr's own attributes, which the record carries under a plain name alone.
-_RENAMED = (
-    (own.PEEKR_COST_USD, "cost_usd"),
-    (own.PEEKR_COST_SAVED_USD, "cost_saved_usd"),
-    (own.PEEKR_EXPERIMENT_VARIANT, "experiment_variant"),
-    (own.PEEKR_FEATURE, "feature"),
-    (own.PEEKR_ENDPOINT, "endpoint"),
-)
-# JSON text on the span, a JSON value in the record.
-_IN_AND_OUT = (
-    (own.PEEKR_INPUT, "input"),
-    (own.PEEKR_OUTPUT, "output"),
-    (otel.GEN_AI_TOOL_CALL_ARGUMENTS, "input"),
-    (otel.GEN_AI_TOOL_CALL_RESULT, "output"),
-    (own.PEEKR_EVIDENCE, "evidence"),
-    (own.PEEKR_EVAL_SCORES, "eval_scores"),
-    (own.PEEKR_EVAL_EXPLANATIONS, "eval_explanations"),
-    (own.PEEKR_EVAL_ERRORS, "eval_errors"),
-    (own.PEEKR_EVAL_HALLUCINATION_DETAILS, "hallucination_details"),
-    (own.PEEKR_GUARDRAIL_VIOLATIONS, "guardrail_violations"),
-    (own.PEEKR_GUARDRAIL_WARNINGS, "guardrail_warnings"),
-    (own.PEEKR_GUARDRAIL_ERRORS, "guardrail_errors"),
-    (own.PEEKR_GUARDRAIL_UNCHECKED, "guardrail_unchecked"),
-    (own.PEEKR_COMPLIANCE_VIOLATIONS, "compliance_violations"),
-)
-# JSON text on the span, a JSON value in the record.
-_STRUCTURED = (otel.GEN_AI_TOOL_DEFINITIONS, own.PEEKR_REQUEST_PARAMETERS)
 # Operations whose single input is a bare text rather than a conversation.
 _BARE_TEXT = ("embeddings", "text_completion")
 
@@ -73,31 +34,6 @@ _TENANT_ID = own.PEEKR_TENANT_ID
 _RETENTION_CLASS = own.PEEKR_RETENTION_CLASS
 _JSON_ATTRIBUTES = own.PEEKR_JSON_ATTRIBUTES
 _SCORE = "gen_ai.evaluation.result"
-# Read one by one, and not kept under their own names.
-_TAKEN = (
-    _RECORD_NAME,
-    _TENANT_ID,
-    _RETENTION_CLASS,
-    _INPUT_MESSAGES,
-    _OUTPUT_MESSAGES,
-    _SYSTEM_INSTRUCTIONS,
-    *(key for key, _ in (*_RENAMED, *_IN_AND_OUT)),
-    *_STRUCTURED,
-)
-# What becomes of an attribute: the name under which it is copied, or "" where it is taken. One
-# lookup an attribute, for every look at something else costs more than the work itself.
-_PLAN = {**dict(_COPIED), **dict.fromkeys(_TAKEN, "")}
-
-# Whether no dialect is spoken in attributes: one step for spans that are none's.
-_IS_PLAIN = dialects.MARKERS.isdisjoint
-
-# What is said with these alone is said in today's words, but for a few that have to be looked into.
-TODAYS_NAMES: frozenset[str] = frozenset(
-    value
-    for module in (otel, own)
-    for name, value in vars(module).items()
-    if name.isupper() and isinstance(value, str)
-) - {otel.GEN_AI_CONVERSATION_ID, _SYSTEM_INSTRUCTIONS, otel.GEN_AI_TOOL_DEFINITIONS}
 _CALLS = frozenset(("chat", "text_completion", "generate_content", "embeddings"))
 
 SYSTEM_COUNT = "system_instructions"
@@ -177,30 +113,24 @@ def project(
     if _JSON_ATTRIBUTES in source:
         _unpack(source, source.pop(_JSON_ATTRIBUTES))
     name, events = span.name, span.events
-    if _RECORD_NAME not in source and not _IS_PLAIN(source) and not _is_of_today(source, events):
+    shape = shape_of(source)
+    if not (shape.is_plain or shape.is_own or (shape.is_today and _is_of_today(source, events))):
         events = _translated(source, span)
-    attributes: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
-    taken: dict[str, Any] = {}
-    plan = _PLAN.get
-    for key, value in source.items():
-        plain = plan(key, key)
-        if plain is key:
-            rest[key] = value
-        elif plain:
-            attributes[plain] = rest[key] = value
-        else:
-            taken[key] = value
-    if taken:
-        take = taken.pop
+        shape = shape_of(source)
+    attributes: dict[str, Any] = {plain: source[key] for key, plain in shape.copied}
+    take = source.pop
+    if shape.has_fields:
         name = take(_RECORD_NAME, None) or name
         tenant_id = take(_TENANT_ID, None) or tenant_id
         retention_class = take(_RETENTION_CLASS, None) or retention_class
     if _OPERATION in source:
-        _model_call(source, taken, attributes)
-    if taken:
-        _take(taken, attributes)
-    attributes.update(rest)
+        _model_call(source, attributes)
+    for key, plain in shape.renamed:
+        attributes[plain] = take(key)
+    for key, plain in shape.parsed:
+        if key in source:
+            attributes[plain] = _value(take(key))
+    attributes.update(source)
     status = "ok"
     if not span.status.is_unset and not span.status.is_ok:
         status = "error"
@@ -238,7 +168,7 @@ def _is_of_today(source: Mapping[str, Any], events: Any) -> bool:
     Errs on the side of translating, which takes as long as all the rest.
     """
     get = source.get
-    if events or not TODAYS_NAMES.issuperset(source) or get(_OPERATION) not in _CALLS:
+    if events or get(_OPERATION) not in _CALLS:
         return False
     provider = get(otel.GEN_AI_PROVIDER_NAME)
     if provider is None or provider_name(provider) != provider:
@@ -252,26 +182,17 @@ def _is_of_today(source: Mapping[str, Any], events: Any) -> bool:
         if type(raw) is not str or '"parts"' not in raw:
             return False
         # Nothing but texts: tool calls and media have had other forms.
-        if raw.count('"type"') != raw.count('"type": "text"') + raw.count('"type":"text"'):
+        kinds = raw.count('"type"')
+        if kinds != raw.count('"type": "text"') and kinds != (
+            raw.count('"type": "text"') + raw.count('"type":"text"')
+        ):
             return False
         if key is _INPUT_MESSAGES and '"finish_reason"' in raw:
             return False
     return True
 
 
-def _take(taken: dict[str, Any], attributes: dict[str, Any]) -> None:
-    """Move what has a plain name in the record, or is JSON text on the span."""
-    for key, plain in _RENAMED:
-        if key in taken:
-            attributes[plain] = taken.pop(key)
-    for key, plain in _IN_AND_OUT:
-        if key in taken:
-            attributes[plain] = _value(taken.pop(key))
-    for key, value in taken.items():
-        attributes[key] = _value(value)
-
-
-def _model_call(source: dict[str, Any], taken: dict[str, Any], attributes: dict[str, Any]) -> None:
+def _model_call(source: dict[str, Any], attributes: dict[str, Any]) -> None:
     """What only model calls have; content moves from the conventions' form into the record's."""
     if "model" not in attributes and _RESPONSE_MODEL in source:
         attributes["model"] = source[_RESPONSE_MODEL]
@@ -289,11 +210,11 @@ def _model_call(source: dict[str, Any], taken: dict[str, Any], attributes: dict[
             attributes["time_to_first_token_ms"] = source[_FIRST_CHUNK] * 1000.0
         except TypeError:
             pass
-    raw = taken.pop(_INPUT_MESSAGES, None)
-    system = taken.pop(_SYSTEM_INSTRUCTIONS, None)
+    raw = source.pop(_INPUT_MESSAGES, None)
+    system = source.pop(_SYSTEM_INSTRUCTIONS, None)
     if raw is not None or system is not None:
         _input(raw, system, bare, attributes)
-    raw = taken.pop(_OUTPUT_MESSAGES, None)
+    raw = source.pop(_OUTPUT_MESSAGES, None)
     if raw is not None:
         _output(raw, attributes)
 

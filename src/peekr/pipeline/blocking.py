@@ -11,6 +11,7 @@ from opentelemetry.trace import Status, StatusCode
 from peekr.encoding import dumps, loads
 from peekr.eval.results import scores_of
 from peekr.guard.verdict import Verdict
+from peekr.pipeline.amended import amended
 from peekr.semconv import otel, own
 
 __all__ = ["ScoreStage"]
@@ -127,17 +128,4 @@ def _with(
     if message is not None:
         attributes.setdefault(otel.ERROR_TYPE, "GuardrailError")
         status = Status(StatusCode.ERROR, message)
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes=attributes,
-        events=span.events,
-        links=span.links,
-        kind=span.kind,
-        status=status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
-    )
+    return amended(span, attributes=attributes, status=status)

@@ -17,6 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
+from peekr.pipeline.amended import amended
 from peekr.pipeline.calls import is_model_call
 
 __all__ = ["Doubles"]
@@ -106,20 +107,7 @@ class Doubles:
         parent = self._parent_of(span)
         if parent is span.parent:
             return span
-        return ReadableSpan(
-            name=span.name,
-            context=span.context,
-            parent=parent,
-            resource=span.resource,
-            attributes=span.attributes,
-            events=span.events,
-            links=span.links,
-            kind=span.kind,
-            status=span.status,
-            start_time=span.start_time,
-            end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
-        )
+        return amended(span, parent=parent)
 
     def _parent_of(self, span: ReadableSpan) -> Optional[SpanContext]:
         """What the nearest span above is that is not left out."""

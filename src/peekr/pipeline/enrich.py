@@ -7,19 +7,19 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from peekr import dialects, faults
+from peekr.pipeline.amended import amended
 from peekr.pricing import library
 from peekr.pricing.book import Pending, PriceBook
 from peekr.pricing.spans import CALLS, price_of
-from peekr.projection import TODAYS_NAMES
 from peekr.semconv import otel, own
+from peekr.shapes import Shape, shape_of
 
-__all__ = ["Pricing", "with_attributes"]
+__all__ = ["Pricing"]
 
 MAX_HELD = 2_000
 """How many spans wait for the price table at most; a span beyond goes on without a price."""
@@ -31,8 +31,6 @@ _COST = own.PEEKR_COST_USD
 _INPUT = otel.GEN_AI_USAGE_INPUT_TOKENS
 _OUTPUT = otel.GEN_AI_USAGE_OUTPUT_TOKENS
 _PROVIDER = otel.GEN_AI_PROVIDER_NAME
-# Whether no dialect is spoken in attributes: one step for spans that are none's.
-_IS_PLAIN = dialects.MARKERS.isdisjoint
 
 
 class Pricing:
@@ -120,40 +118,29 @@ class Pricing:
 
     def _priced(self, span: ReadableSpan) -> Optional[ReadableSpan]:
         """The span with its price, as it is where there is none to give; None for not yet."""
-        attributes = _model_call(span)
-        if attributes is None:
+        given = _plain(span)
+        shape = shape_of(given)
+        if not shape.may_be_unpriced:
             return span
+        attributes = _todays(span, given, shape)
+        if (_INPUT not in attributes and _OUTPUT not in attributes) or _COST in attributes:
+            return span
+        operation = attributes.get(otel.GEN_AI_OPERATION_NAME)
+        if operation is not None and operation not in CALLS:
+            return span  # an agent's span repeats what its calls have used
         price = price_of(self._book, attributes, span.start_time or 0)
         if price is None:
             return span
         if isinstance(price, Pending):
             return None
-        more: dict[str, Any] = {_COST: price.cost_usd}
+        given[_COST] = price.cost_usd
         if price.saved_usd is not None:
-            more[own.PEEKR_COST_SAVED_USD] = price.saved_usd
-        return with_attributes(span, more)
+            given[own.PEEKR_COST_SAVED_USD] = price.saved_usd
+        return amended(span, attributes=given)
 
     def after_fork(self) -> None:
         """Begin anew in a fork's child; what is kept is the parent's to pass on."""
         self._reset()
-
-
-def with_attributes(span: ReadableSpan, more: Mapping[str, Any]) -> ReadableSpan:
-    """A finished span with some more attributes: a copy, for what has ended is frozen."""
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes={**_plain(span), **more},
-        events=span.events,
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
-    )
 
 
 def _plain(span: ReadableSpan) -> dict[str, Any]:
@@ -165,30 +152,16 @@ def _plain(span: ReadableSpan) -> dict[str, Any]:
         return dict(held or {})  # a span that no tracer made
 
 
-def _model_call(span: ReadableSpan) -> Optional[Mapping[str, Any]]:
-    """The attributes of a model call without a price, under today's names; None for all else."""
-    held = span.attributes
-    if (
-        held is None
-        or _COST in held
-        or (_INPUT not in held and _OUTPUT not in held and _IS_PLAIN(held))
-    ):
-        return None
-    attributes: Mapping[str, Any] = _plain(span)
-    if not _IS_PLAIN(attributes) and not (
-        _INPUT in attributes and _PROVIDER in attributes and TODAYS_NAMES.issuperset(attributes)
-    ):
-        scope = span.instrumentation_scope
-        draft = dialects.Draft(
-            dict(attributes), span.events, (scope.name or "") if scope else "", span.name
-        )
-        dialects.translate(draft)
-        attributes = draft.attributes
-    if (_INPUT not in attributes and _OUTPUT not in attributes) or _COST in attributes:
-        return None
-    # An agent's span repeats what its calls have used.
-    operation = attributes.get(otel.GEN_AI_OPERATION_NAME)
-    return attributes if operation is None or operation in CALLS else None
+def _todays(span: ReadableSpan, attributes: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """The attributes under today's names, as far as a price asks for them."""
+    if shape.is_plain or (shape.is_today and _INPUT in attributes and _PROVIDER in attributes):
+        return attributes
+    scope = span.instrumentation_scope
+    draft = dialects.Draft(
+        dict(attributes), span.events, (scope.name or "") if scope else "", span.name
+    )
+    dialects.translate(draft)
+    return draft.attributes
 
 
 _stages: weakref.WeakSet[Pricing] = weakref.WeakSet()

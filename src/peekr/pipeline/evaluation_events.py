@@ -21,6 +21,7 @@ from peekr._version import __version__
 from peekr.encoding import dumps
 from peekr.eval import results
 from peekr.eval.scoring import ATTRIBUTES, RESULT_EVENT, Findings, said_of
+from peekr.pipeline.amended import amended
 from peekr.semconv import otel
 from peekr.tracing import SCHEMA_URL
 
@@ -102,19 +103,10 @@ def with_findings(
         results.give(format(context.trace_id, "032x"), format(context.span_id, "016x"), scores)
     named = {key: dumps(said[name]).decode() for key, name in ATTRIBUTES.items() if name in said}
     made: list[Event] = _events(span, findings)
-    scored = ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
+    scored = amended(
+        span,
         attributes={**(span.attributes or {}), **named},
         events=[*span.events, *made],
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
     )
     if redacted is not None:
         scored = redacted(scored)

@@ -21,6 +21,14 @@ _OUTPUT = (otel.GEN_AI_USAGE_OUTPUT_TOKENS, "tokens_output", "gen_ai.usage.compl
 _CACHE_READ = (otel.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, "tokens_cache_read")
 _CACHE_WRITE = (otel.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, "tokens_cache_write")
 _REASONING = (otel.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, "tokens_reasoning")
+_HOUR = (own.PEEKR_USAGE_CACHE_WRITE_1H_INPUT_TOKENS,)
+_AUDIO_INPUT = (own.PEEKR_USAGE_AUDIO_INPUT_TOKENS,)
+_AUDIO_OUTPUT = (own.PEEKR_USAGE_AUDIO_OUTPUT_TOKENS,)
+_IMAGE_INPUT = (own.PEEKR_USAGE_IMAGE_INPUT_TOKENS,)
+# What most calls have nothing of: asked for in one step.
+_SPECIAL = frozenset(
+    (*_CACHE_READ, *_CACHE_WRITE, *_REASONING, *_HOUR, *_AUDIO_INPUT, *_AUDIO_OUTPUT, *_IMAGE_INPUT)
+)
 _PROVIDER = (otel.GEN_AI_PROVIDER_NAME, "provider", "gen_ai.system")
 _MODEL = (otel.GEN_AI_REQUEST_MODEL, "model")
 
@@ -62,17 +70,19 @@ def price_of(
     )
     if rates is None or isinstance(rates, Pending):
         return rates
+    if _SPECIAL.isdisjoint(attributes):
+        return Price(rates.cost(tokens, output), None)
     read, written = _count(attributes, _CACHE_READ), _count(attributes, _CACHE_WRITE)
-    hour = _count(attributes, (own.PEEKR_USAGE_CACHE_WRITE_1H_INPUT_TOKENS,))
+    hour = _count(attributes, _HOUR)
     cost = rates.cost(
         tokens,
         output,
         read,
         written,
         _count(attributes, _REASONING),
-        _count(attributes, (own.PEEKR_USAGE_AUDIO_INPUT_TOKENS,)),
-        _count(attributes, (own.PEEKR_USAGE_AUDIO_OUTPUT_TOKENS,)),
-        _count(attributes, (own.PEEKR_USAGE_IMAGE_INPUT_TOKENS,)),
+        _count(attributes, _AUDIO_INPUT),
+        _count(attributes, _AUDIO_OUTPUT),
+        _count(attributes, _IMAGE_INPUT),
         hour,
     )
     return Price(cost, rates.saved(tokens, read, written, hour) if read or written else None)
@@ -81,6 +91,8 @@ def price_of(
 def _count(attributes: Mapping[str, Any], names: tuple[str, ...]) -> Optional[int]:
     for name in names:
         value = attributes.get(name)
+        if type(value) is int and 0 <= value < 1_000_000_000_000_000:
+            return value
         if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e15:
             return int(value)
     return None
