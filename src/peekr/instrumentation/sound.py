@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Response, Usage
+from peekr.instrumentation import Response, Usage, fields
 
-__all__ = ["clean", "count", "joined", "listed"]
+__all__ = ["clean", "count", "dumped", "joined", "listed"]
 
 _TOO_MANY = 1 << 63
 """No span, and no file, holds a larger integer."""
@@ -39,6 +39,17 @@ def listed(value: Any) -> list[Any]:
     if value.__class__ is list:
         return cast("list[Any]", value)
     return list(cast("tuple[Any, ...]", value)) if isinstance(value, (list, tuple)) else []
+
+
+def dumped(model: Any) -> Any:
+    """A pydantic model as JSON values, without the warnings that a damaged one brings about."""
+    # The second are those of pydantic 1, and of what is not pydantic's.
+    for options in ({"warnings": False}, {}):
+        try:
+            return model.model_dump(mode="json", exclude_none=True, **options)
+        except (TypeError, ValueError):
+            continue
+    return dict(fields(model))
 
 
 def clean(response: Response) -> None:

@@ -57,14 +57,14 @@ class ChatExtractor:
         get = fields(result).get
         reasons: list[str] = []
         output: list[Message] = []
-        for choice in get("choices") or ():
+        for choice in listed(get("choices")):
             of_choice = fields(choice)
             reason = of_choice.get("finish_reason")
             said = of_choice.get("message")
             if said is not None:
                 output.append(answer(said, reason))
             if reason:
-                reasons.append(str(reason))
+                reasons.append(reason)
         return Response(
             id=get("id"),
             model=get("model"),
@@ -97,8 +97,8 @@ class CompletionExtractor(ChatExtractor):
 
     def response(self, result: Any) -> Response:
         """Read a `Completion` or its JSON."""
-        choices: list[Any] = field(result, "choices") or []
-        reasons = [str(reason) for reason in (field(c, "finish_reason") for c in choices) if reason]
+        choices = listed(field(result, "choices"))
+        reasons = [reason for reason in (field(c, "finish_reason") for c in choices) if reason]
         output = [
             message(
                 "assistant",

@@ -17,6 +17,7 @@ from peekr.messages import (
     file,
     message,
     reasoning,
+    refusal,
     text,
     tool_call,
     tool_response,
@@ -121,9 +122,9 @@ def _answer_parts(of_entry: Mapping[str, Any]) -> list[Part]:
     if isinstance(thought, str) and thought:
         parts.append(reasoning(thought))
     parts += _parts(of_entry.get("content"))
-    refusal = of_entry.get("refusal")
-    if refusal:
-        parts.append({"type": "refusal", "content": refusal})
+    refused = of_entry.get("refusal")
+    if refused:
+        parts.append(refusal(refused))
     audio = of_entry.get("audio")
     if audio is not None:
         parts.append(audio_answer(audio))
@@ -172,7 +173,7 @@ def _part(entry: Any) -> Part:
     if kind == "video_url":
         return uri("video", _url(field(entry, "video_url")))
     if kind == "refusal":
-        return {"type": "refusal", "content": field(entry, "refusal") or ""}
+        return refusal(field(entry, "refusal"))
     return client.unknown(entry, kind)
 
 

@@ -7,7 +7,8 @@ from typing import Any, Optional
 from peekr.instrumentation import Fault, Response, field, fields
 from peekr.instrumentation.openai import client
 from peekr.instrumentation.openai.chat_messages import audio_answer
-from peekr.messages import Message, Part, message, reasoning, text, tool_call
+from peekr.instrumentation.sound import joined, listed
+from peekr.messages import Message, Part, message, reasoning, refusal, text, tool_call
 
 __all__ = ["ChatStream", "is_usage_chunk"]
 
@@ -63,9 +64,11 @@ class ChatStream:
             if choices is None:
                 self._fault = self._fault or client.body_error(chunk)
             return
-        for entry in choices:
+        for entry in listed(choices):
             of_entry = fields(entry)
-            index = of_entry.get("index") or 0
+            index: Any = of_entry.get("index")
+            if index.__class__ is not int:
+                index = 0
             choice = self._choices.get(index)
             if choice is None:
                 choice = self._choices[index] = _Choice()
@@ -129,24 +132,28 @@ class _Choice:
 
     def message(self) -> Message:
         parts: list[Part] = []
-        if self.thought:
-            parts.append(reasoning("".join(self.thought)))
-        if self.text:
-            parts.append(text("".join(self.text)))
-        if self.refusal:
-            parts.append({"type": "refusal", "content": "".join(self.refusal)})
+        said = joined(self.thought)
+        if said:
+            parts.append(reasoning(said))
+        said = joined(self.text)
+        if said:
+            parts.append(text(said))
+        said = joined(self.refusal)
+        if said:
+            parts.append(refusal(said))
         if self.audio or self.transcript:
-            said: Optional[str] = "".join(self.transcript) or None
+            transcript = joined(self.transcript) or None
+            data = joined(self.audio)
             parts.append(
-                audio_answer({"id": self.audio_id, "transcript": said, "data": "".join(self.audio)})
+                audio_answer({"id": self.audio_id, "transcript": transcript, "data": data})
             )
         for call_id, name, pieces, is_text in self.calls.values():
-            part = tool_call(call_id, name, None if is_text else "".join(pieces))
+            part = tool_call(call_id, name, None if is_text else joined(pieces))
             if is_text:
-                part["arguments"] = "".join(pieces)
+                part["arguments"] = joined(pieces)
             parts.append(part)
         if self.function is not None:
-            parts.append(tool_call(None, self.function[1], "".join(self.function[2])))
+            parts.append(tool_call(None, self.function[1], joined(self.function[2])))
         return message(self.role, parts, finish_reason=self.finish_reason or "")
 
 
@@ -160,11 +167,11 @@ def _add_delta(choice: _Choice, delta: Any) -> None:
         choice.role = role
     calls = get("tool_calls")
     if calls:
-        for entry in calls:
+        for entry in listed(calls):
             _add_call(choice, entry)
-    refusal = get("refusal")
-    if refusal:
-        choice.refusal.append(refusal)
+    refused = get("refusal")
+    if refused:
+        choice.refusal.append(refused)
     function = get("function_call")
     if function is not None:
         if choice.function is None:
@@ -189,9 +196,9 @@ def _add_audio(choice: _Choice, audio: Any) -> None:
 def _add_call(choice: _Choice, entry: Any) -> None:
     index = field(entry, "index")
     call_id = field(entry, "id")
-    if index is None:
+    if index.__class__ is not int:
         # Some compatible services leave the index out and send each call whole.
-        index = call_id if call_id else len(choice.calls) - 1
+        index = call_id if isinstance(call_id, str) and call_id else len(choice.calls) - 1
     call = choice.calls.get(index)
     if call is None:
         call = choice.calls[index] = [None, None, [], False]

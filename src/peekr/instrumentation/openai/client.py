@@ -7,7 +7,8 @@ from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
 from peekr.instrumentation import Fault, Usage, fields
-from peekr.messages import Part, data_url
+from peekr.instrumentation.sound import dumped
+from peekr.messages import Part, data_url, reasoning, refusal, text
 from peekr.semconv import otel
 
 __all__ = [
@@ -225,14 +226,21 @@ def plain(value: Any) -> Any:
             return value.__name__
         return {"type": "json_schema", "json_schema": {"name": value.__name__, "schema": schema()}}
     dump = getattr(value, "model_dump", None)
-    return plain(dump(mode="json", exclude_none=True)) if callable(dump) else value
+    return plain(dumped(value)) if callable(dump) else value
 
 
 def unknown(entry: Any, kind: Any) -> Part:
     """A part or an item of a kind that is new: its fields as they are."""
     held = plain(entry)
     rest = cast("dict[str, Any]", held) if isinstance(held, dict) else {"content": held}
+    make = _TEXTS.get(kind) if isinstance(kind, str) else None
+    if make is not None:
+        return make(cast("Any", rest.get("content", rest.get("text"))))
     return {"type": str(kind or "unknown"), **{k: v for k, v in rest.items() if k != "type"}}
+
+
+# Kinds of the conventions' own, whose parts have a text.
+_TEXTS = {"text": text, "reasoning": reasoning, "refusal": refusal}
 
 
 def usage(counts: Any) -> Optional[Usage]:
@@ -298,10 +306,10 @@ def response_attributes(result: Any) -> Optional[dict[str, Any]]:
     made: dict[str, Any] = {}
     get = fields(result).get
     tier = get("service_tier")
-    if tier:
+    if isinstance(tier, str) and tier:
         made[otel.OPENAI_RESPONSE_SERVICE_TIER] = tier
     fingerprint = get("system_fingerprint")
-    if fingerprint:
+    if isinstance(fingerprint, str) and fingerprint:
         made[otel.OPENAI_RESPONSE_SYSTEM_FINGERPRINT] = fingerprint
     return made or None
 

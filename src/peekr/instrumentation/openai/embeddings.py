@@ -41,7 +41,7 @@ class EmbeddingsExtractor:
 
     def response(self, result: Any) -> Response:
         """Read a `CreateEmbeddingResponse` or its JSON."""
-        vectors: list[Any] = field(result, "data") or []
+        vectors = listed(field(result, "data"))
         attributes: dict[str, Any] = {}
         if vectors:
             attributes[own.PEEKR_EMBEDDINGS_COUNT] = len(vectors)
@@ -68,7 +68,10 @@ def _dimensions(vector: Any) -> Optional[int]:
         return len(cast("list[Any]", vector))
     if isinstance(vector, str):
         # Asked for as base64: little-endian float32.
-        return len(base64.b64decode(vector)) // 4
+        try:
+            return len(base64.b64decode(vector)) // 4
+        except ValueError:
+            return None  # cut off, or something else
     return None
 
 

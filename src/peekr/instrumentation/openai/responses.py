@@ -21,6 +21,7 @@ from peekr.messages import (
     reasoning,
     text,
     tool_call,
+    refusal,
     tool_response,
     uri,
 )
@@ -89,11 +90,11 @@ class ResponsesExtractor:
     def response(self, result: Any) -> Response:
         """Read a `Response` or its JSON."""
         status = field(result, "status")
-        items: list[Any] = field(result, "output") or []
+        items = listed(field(result, "output"))
         reasons = _finish_reasons(result, status, items)
         attributes: dict[str, Any] = {}
         tier = field(result, "service_tier")
-        if tier:
+        if isinstance(tier, str) and tier:
             attributes[otel.OPENAI_RESPONSE_SERVICE_TIER] = tier
         return Response(
             id=field(result, "id"),
@@ -117,7 +118,7 @@ class ResponsesExtractor:
 def _finish_reasons(result: Any, status: Any, items: list[Any]) -> list[str]:
     if status == "incomplete":
         reason = field(field(result, "incomplete_details"), "reason")
-        return [str(reason) if reason else "incomplete"]
+        return [reason if isinstance(reason, str) and reason else "incomplete"]
     if status in ("failed", "cancelled"):
         return ["error" if status == "failed" else "cancelled"]
     if status is not None and status != "completed":
@@ -162,7 +163,7 @@ def _input(value: Any) -> Optional[list[Message]]:
         kind = field(item, "type")
         role = field(item, "role")
         if role is None:
-            role = "tool" if kind and kind.endswith("_output") else "assistant"
+            role = "tool" if str(kind).endswith("_output") else "assistant"
         parts = _item_parts(item)
         if parts:
             made.append(message(role, parts))
@@ -176,6 +177,8 @@ def _item_parts(item: Any) -> list[Part]:
     if kind == "function_call":
         call_id = field(item, "call_id") or field(item, "id")
         return [tool_call(call_id, field(item, "name"), field(item, "arguments"))]
+    if not isinstance(kind, str):
+        return [client.unknown(item, kind)]
     if kind == "custom_tool_call":
         call_id = field(item, "call_id") or field(item, "id")
         part = tool_call(call_id, field(item, "name"), None)
@@ -204,7 +207,7 @@ def _tool_output(output: Any) -> Any:
 
 def _reasoning(item: Any) -> list[Part]:
     parts: list[Part] = []
-    for block in (field(item, "summary") or ()) or (field(item, "content") or ()):
+    for block in listed(field(item, "summary")) or listed(field(item, "content")):
         words = field(block, "text")
         if words:
             parts.append(reasoning(words))
@@ -251,7 +254,7 @@ def _part(entry: Any) -> Part:
     if kind in ("input_text", "output_text", "text", "summary_text"):
         return text(field(entry, "text") or "")
     if kind == "refusal":
-        return {"type": "refusal", "content": field(entry, "refusal") or ""}
+        return refusal(field(entry, "refusal"))
     if kind == "input_image":
         return _media("image", entry, field(entry, "image_url"))
     if kind == "input_file":
@@ -295,18 +298,20 @@ class _ResponsesStream:
 
     def add(self, chunk: Any) -> None:
         """Take a stream event or its JSON."""
-        kind: str = field(chunk, "type") or ""
+        kind = field(chunk, "type")
         if not kind:
             # openai before 1.70 hands over events that are not `response.…` in a wrapping.
             chunk = field(chunk, "data")
-            kind = field(chunk, "type") or ""
+            kind = field(chunk, "type")
+        if not isinstance(kind, str):
+            return
         if kind.endswith(".delta"):
             piece = field(chunk, "delta")
             if isinstance(piece, str):
                 inner = field(chunk, "content_index")
                 if inner is None:
                     inner = field(chunk, "summary_index")
-                key = (field(chunk, "output_index") or 0, inner, kind)
+                key = (_place(chunk), inner if inner.__class__ is int else None, kind)
                 pieces = self._pieces.get(key)
                 if pieces is None:
                     pieces = self._pieces[key] = []
@@ -314,7 +319,7 @@ class _ResponsesStream:
                 pieces.append(piece)
         elif kind in ("response.output_item.added", "response.output_item.done"):
             # Added carries the names of a call that may never be done.
-            self._items[field(chunk, "output_index") or 0] = (kind, field(chunk, "item"))
+            self._items[_place(chunk)] = (kind, field(chunk, "item"))
         elif kind == "error":
             code = field(chunk, "code") or field(field(chunk, "error"), "code") or "error"
             words = field(chunk, "message") or field(field(chunk, "error"), "message")
@@ -359,7 +364,7 @@ class _ResponsesStream:
         for key in self._order:
             if key[0] != index:
                 continue
-            piece = "".join(self._pieces[key])
+            piece = joined(self._pieces[key])
             kind = key[2]
             if "arguments" in kind or "input" in kind:
                 call_id = field(item, "call_id") or field(item, "id")
@@ -370,10 +375,16 @@ class _ResponsesStream:
             elif "reasoning" in kind:
                 parts.append(reasoning(piece))
             elif "refusal" in kind:
-                parts.append({"type": "refusal", "content": piece})
+                parts.append(refusal(piece))
             elif "output_text" in kind:
                 parts.append(text(piece))
         return parts
 
 
 RESPONSES = ResponsesExtractor()
+def _place(event: Any) -> int:
+    """Which item of the answer an event is about."""
+    index = field(event, "output_index")
+    return index if index.__class__ is int else 0
+
+
