@@ -232,4 +232,9 @@ def field(value: Any, name: str) -> Any:
     """One field of a mapping or of an object, also one that is computed; None where absent."""
     if isinstance(value, dict):
         return cast("dict[str, Any]", value).get(name)
-    return getattr(value, name, None)
+    found = getattr(value, name, None)
+    # A text where an object belongs has an `index` and a `format` of its own.
+    return None if found.__class__ is _METHOD else found
+
+
+_METHOD = type("".index)

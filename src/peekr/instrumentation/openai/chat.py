@@ -19,6 +19,7 @@ from peekr.instrumentation.openai.chat_messages import (
     tool_definitions,
 )
 from peekr.instrumentation.openai.chat_stream import ChatStream
+from peekr.instrumentation.sound import listed
 from peekr.messages import Message, message, text
 from peekr.semconv import otel
 

@@ -10,6 +10,7 @@ from peekr.instrumentation import Accumulator, Fault, Request, Response, field
 from peekr.instrumentation.openai import client
 from peekr.instrumentation.openai.chat import ChatExtractor
 from peekr.instrumentation.openai.chat_messages import prompt_messages
+from peekr.instrumentation.sound import listed
 from peekr.semconv import otel, own
 
 __all__ = ["EMBEDDINGS", "EmbeddingsExtractor"]

@@ -12,6 +12,7 @@ from typing import Any, Optional, cast
 from peekr.instrumentation import Accumulator, Fault, Request, Response, field
 from peekr.instrumentation.openai import client
 from peekr.instrumentation.openai.chat_messages import tool_definitions
+from peekr.instrumentation.sound import joined, listed
 from peekr.messages import (
     Message,
     Part,
@@ -19,9 +20,9 @@ from peekr.messages import (
     file,
     message,
     reasoning,
+    refusal,
     text,
     tool_call,
-    refusal,
     tool_response,
     uri,
 )
@@ -174,11 +175,11 @@ def _item_parts(item: Any) -> list[Part]:
     kind = field(item, "type")
     if kind == "message" or kind is None:
         return _content(field(item, "content"))
+    if not isinstance(kind, str):
+        return [client.unknown(item, kind)]
     if kind == "function_call":
         call_id = field(item, "call_id") or field(item, "id")
         return [tool_call(call_id, field(item, "name"), field(item, "arguments"))]
-    if not isinstance(kind, str):
-        return [client.unknown(item, kind)]
     if kind == "custom_tool_call":
         call_id = field(item, "call_id") or field(item, "id")
         part = tool_call(call_id, field(item, "name"), None)
@@ -381,10 +382,10 @@ class _ResponsesStream:
         return parts
 
 
-RESPONSES = ResponsesExtractor()
 def _place(event: Any) -> int:
     """Which item of the answer an event is about."""
     index = field(event, "output_index")
     return index if index.__class__ is int else 0
 
 
+RESPONSES = ResponsesExtractor()
