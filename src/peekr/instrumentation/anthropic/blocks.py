@@ -10,6 +10,7 @@ from typing import Any, Callable, cast
 
 from peekr.encoding import loads
 from peekr.instrumentation import field
+from peekr.instrumentation.sound import dumped
 from peekr.messages import (
     Part,
     binary,
@@ -64,10 +65,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in cast("list[Any]", value)]
     if not isinstance(value, Mapping):
-        dump = getattr(value, "model_dump", None)
-        if not callable(dump):
+        if not callable(getattr(value, "model_dump", None)):
             return value
-        value = dump(mode="json", exclude_none=True)
+        value = dumped(value)
     source = cast("Mapping[str, Any]", value)
     if source.get("type") in ("image", "document"):
         return _part(source)

@@ -7,6 +7,7 @@ from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
 from peekr.instrumentation import Fault, Usage, field, fields
+from peekr.instrumentation.sound import count, dumped
 from peekr.semconv import otel
 
 __all__ = ["endpoint", "fault", "given", "parameters", "sampling", "tracing_settings", "usage"]
@@ -147,15 +148,15 @@ def _json_value(value: Any) -> Any:
         return {key: _json_value(v) for key, v in entries.items() if key not in _SECRETS}
     if isinstance(value, (list, tuple)):
         return [_json_value(entry) for entry in cast("list[Any]", value)]
-    dump = getattr(value, "model_dump", None)
-    return dump(mode="json", exclude_none=True) if callable(dump) else value
+    return dumped(value) if callable(getattr(value, "model_dump", None)) else value
 
 
 def usage(counts: Any) -> Optional[Usage]:
     """Token counts; what Anthropic calls input leaves out what concerns the cache."""
     get = fields(counts).get
-    read, written = get("cache_read_input_tokens"), get("cache_creation_input_tokens")
-    fresh = get("input_tokens")
+    read = count(get("cache_read_input_tokens"))
+    written = count(get("cache_creation_input_tokens"))
+    fresh = count(get("input_tokens"))
     return Usage(
         None if fresh is None else fresh + (read or 0) + (written or 0),
         get("output_tokens"),

@@ -12,6 +12,7 @@ from typing import Any, Optional, cast
 from peekr.instrumentation import Accumulator, Fault, Request, Response, field, fields
 from peekr.instrumentation.anthropic import client
 from peekr.instrumentation.anthropic.blocks import entries, input_role, parts, plain
+from peekr.instrumentation.sound import dumped, joined
 from peekr.messages import Message, message
 from peekr.semconv import otel
 
@@ -128,16 +129,17 @@ class _Block:
     def whole(self) -> dict[str, Any]:
         """The block as a plain answer would hold it; arguments are still JSON text."""
         made: dict[str, Any] = {}
-        dump = getattr(self.start, "model_dump", None)
-        if callable(dump):
-            made = cast("dict[str, Any]", dump(mode="json", exclude_none=True))
+        if callable(getattr(self.start, "model_dump", None)):
+            made = cast("dict[str, Any]", dumped(self.start))
         else:
             made.update(fields(self.start))
         for name, pieces in self.pieces.items():
             first = made.get(name)
-            made[name] = (first if isinstance(first, str) else "") + "".join(pieces)
+            made[name] = (first if isinstance(first, str) else "") + joined(pieces)
         if self.citations:
-            made["citations"] = [*(made.get("citations") or ()), *self.citations]
+            before = made.get("citations")
+            held = cast("list[Any]", before) if isinstance(before, list) else []
+            made["citations"] = [*held, *self.citations]
         if self.signature:
             made["signature"] = self.signature
         return made
@@ -177,11 +179,14 @@ class _MessageStream:
         event = fields(chunk)
         kind = event.get("type")
         if kind == "content_block_delta":
-            block = self._blocks.get(event.get("index") or 0)
+            index: Any = event.get("index")
+            block = self._blocks.get(index if index.__class__ is int else 0)
             if block is not None:
                 _add_delta(block, event.get("delta"))
         elif kind == "content_block_start":
-            self._blocks[event.get("index") or 0] = _Block(event.get("content_block"))
+            index = event.get("index")
+            place = index if index.__class__ is int else 0
+            self._blocks[place] = _Block(event.get("content_block"))
         elif kind == "message_start":
             self._start = event.get("message")
             self._count(field(self._start, "usage"))
@@ -220,8 +225,8 @@ class _MessageStream:
 
 def _add_delta(block: _Block, delta: Any) -> None:
     get = fields(delta).get
-    kind = get("type")
-    if kind is None:
+    kind: Any = get("type")
+    if kind.__class__ is not str:
         return
     names = _PIECES.get(kind)
     if names is not None:
