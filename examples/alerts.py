@@ -1,13 +1,15 @@
 """Alerts on traces: rules that come with Peekr, one of one's own, and where they say it.
 
-    python alerts.py
+    python alerts.py                                # on simulated providers
+    python alerts.py --real                         # asks OpenAI: OPENAI_API_KEY, some cents
 
-The webhook is a server in this process, and the model is simulated.
+The webhook is a server in this process.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ import openai
 
 import peekr
 from peekr.alert import BaseAlert, CostSpike, ErrorRate, WebhookSink
-from simulated_providers import SimulatedProviders
+from simulated_providers import stand_in
 
 
 class ManyCalls(BaseAlert):
@@ -84,7 +86,7 @@ def agent(client: openai.OpenAI, question: str, steps: int = 1, **options: Any) 
 
 
 def main() -> None:
-    with webhook() as url, SimulatedProviders() as providers:
+    with webhook() as url:
         pager = WebhookSink(url, payload_builder=pager_duty)
         peekr.instrument(
             console=False,
@@ -96,7 +98,7 @@ def main() -> None:
                 too_long,  # says it on stderr
             ],
         )
-        client = openai.OpenAI(base_url=providers.openai_url, api_key="simulated", max_retries=0)
+        client = openai.OpenAI(max_retries=0)
         for _ in range(3):
             agent(client, "How tall is the Eiffel tower?")
         agent(client, "How tall is the Eiffel tower?", steps=5)
@@ -111,4 +113,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with stand_in():
+        main(*sys.argv[1:])

@@ -1,9 +1,8 @@
 """What calls cost, and no more of them once the budget is spent.
 
-The OpenAI SDK is the real one; `simulated_providers` answers on loopback, without a key or money.
-
-    python cost_and_budget.py traces.jsonl
-    peekr cost traces.jsonl --by tenant --by model
+python cost_and_budget.py traces.jsonl          # on simulated providers
+python cost_and_budget.py traces.jsonl --real   # asks OpenAI: OPENAI_API_KEY, a cent at most
+peekr cost traces.jsonl --by tenant --by model
 """
 
 # pyright: basic
@@ -16,14 +15,14 @@ import openai
 
 import peekr
 from peekr.alert import BudgetAlert, BudgetNotice
-from simulated_providers import SimulatedProviders
+from simulated_providers import stand_in
 
 
 def warn(notice: BudgetNotice) -> None:
     print(f"{notice.key}: {notice.spent_usd / notice.limit_usd:.0%} of the budget is spent")
 
 
-def main(path: str) -> None:
+def main(path: str = "traces.jsonl") -> None:
     budget = BudgetAlert(
         limit_usd=0.0008,
         window="day",
@@ -35,14 +34,11 @@ def main(path: str) -> None:
         console=False,
         jsonl_path=path,
         budget_alert=budget,
-        # Of models that are not in the table, and what was negotiated for those that are.
-        prices={"simulated-small": {"input": 0.2, "output": 0.8}},
+        # What was negotiated; and the prices of models that are not in the table.
+        prices={"gpt-4o-mini": {"input": 0.1, "output": 0.4}},
     )
-    with (
-        SimulatedProviders() as providers,
-        openai.OpenAI(api_key="simulated", base_url=providers.openai_url) as client,
-    ):
-        for tenant, model in (("acme", "gpt-4o"), ("beta", "simulated-small")):
+    with openai.OpenAI() as client:
+        for tenant, model in (("acme", "gpt-4o"), ("beta", "gpt-4o-mini")):
             with peekr.session(tenant_id=tenant):
                 try:
                     for number in range(1, 9):
@@ -57,4 +53,5 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "traces.jsonl")
+    with stand_in():
+        main(*sys.argv[1:])

@@ -1,6 +1,6 @@
 """Send finished spans wherever you like: an exporter is any object with `export(span)`.
 
-python custom_exporter.py traces.db
+python custom_exporter.py traces.db             # asks no model
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Broken:
         raise ConnectionError("no route to host")
 
 
-def main(path: str) -> None:
+def main(path: str = "traces.db") -> None:
     slow, broken, database = SlowSpans(over_ms=0.0), Broken(), SQLiteExporter(path)
     lines = JSONLExporter(f"{path}.jsonl")
     for exporter in (broken, slow, database, lines):
@@ -57,4 +57,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "traces.db")
+    main(*sys.argv[1:])

@@ -1,6 +1,7 @@
 """Scores for what models answer: by a judge and a rubric, by checks, by evaluators of one's own.
 
-python evaluators.py traces.db
+python evaluators.py traces.db                  # on simulated providers
+python evaluators.py traces.db --real           # asks OpenAI: OPENAI_API_KEY, some cents
 peekr eval traces.db --evaluator NoError
 """
 
@@ -15,7 +16,7 @@ import openai
 
 import peekr
 from peekr.eval import BaseEvaluator, Judge, NotEmpty, Rubric, Score
-from simulated_providers import SimulatedProviders
+from simulated_providers import stand_in
 
 
 def short(span: Any) -> float:
@@ -46,26 +47,24 @@ def simulated(question: str) -> Optional[str]:
     return "That is none of your business."
 
 
-def main(path: str) -> None:
-    with SimulatedProviders(answers=simulated) as providers:
-        # Any server with OpenAI's interface judges; with a key in the environment, "auto" does.
-        judge = Judge("openai", "gpt-4o-mini", base_url=providers.openai_url, max_cost_usd=1.0)
-        peekr.instrument(
-            console=False,
-            storage="sqlite",
-            db_path=path,
-            evaluators=[Rubric("The answer is polite.", judge), NotEmpty(), short, Greets()],
-        )
-        client = openai.OpenAI(base_url=providers.openai_url, api_key="simulated")
+def main(path: str = "traces.db") -> None:
+    # Any server with OpenAI's interface judges: `base_url=` says where it is.
+    judge = Judge("openai", "gpt-4o-mini", max_cost_usd=1.0)
+    peekr.instrument(
+        console=False,
+        storage="sqlite",
+        db_path=path,
+        evaluators=[Rubric("The answer is polite.", judge), NotEmpty(), short, Greets()],
+    )
+    with openai.OpenAI() as client:
         for question in ("Hello, is anybody there?", "How old are you?"):
             client.chat.completions.create(
                 model="gpt-4o-mini", messages=[{"role": "user", "content": question}]
             )
-        client.close()
-        # Records are written when they are scored; the end of the program waits for that too.
-        peekr.flush()
-        show(path)
-        peekr.shutdown()
+    # Records are written when they are scored; the end of the program waits for that too.
+    peekr.flush()
+    show(path)
+    peekr.shutdown()
 
 
 def show(path: str) -> None:
@@ -84,4 +83,5 @@ def show(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "traces.db")
+    with stand_in(answers=simulated):
+        main(*sys.argv[1:])

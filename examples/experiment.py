@@ -1,6 +1,7 @@
 """Two prompts against each other: which variant a user gets, and how the two did.
 
-python experiment.py traces.jsonl
+python experiment.py traces.jsonl               # on simulated providers
+python experiment.py traces.jsonl --real        # asks OpenAI 80 times: OPENAI_API_KEY
 peekr experiment traces.jsonl
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 import openai
 
 import peekr
-from simulated_providers import SimulatedProviders
+from simulated_providers import stand_in
 
 PROMPTS: dict[str, dict[str, Any]] = {
     "control": {"system": "Answer.", "max_tokens": 200},
@@ -42,10 +43,9 @@ def shout(text: str, variant: str) -> str:
     return text.upper() if variant == "upper" else text.lower()
 
 
-def main(path: str) -> None:
+def main(path: str = "traces.jsonl") -> None:
     peekr.instrument(console=False, jsonl_path=path)
-    with SimulatedProviders() as providers:
-        client = openai.OpenAI(base_url=providers.openai_url, api_key="simulated")
+    with openai.OpenAI() as client:
         for number in range(80):
             with peekr.session(user_id=f"user-{number}"):
                 # `variant` and `variant_config` are not the caller's to give.
@@ -56,4 +56,5 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "traces.jsonl")
+    with stand_in():
+        main(*sys.argv[1:])

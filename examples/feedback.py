@@ -1,6 +1,7 @@
 """What people thought of an answer, kept beside its trace, and exported to fine-tune a model.
 
-python feedback.py traces.db
+python feedback.py traces.db                    # on simulated providers
+python feedback.py traces.db --real             # asks OpenAI: OPENAI_API_KEY, some cents
 cat training_data.jsonl
 """
 
@@ -11,7 +12,7 @@ import sys
 import openai
 
 import peekr
-from simulated_providers import SimulatedProviders
+from simulated_providers import stand_in
 
 
 @peekr.trace
@@ -25,10 +26,9 @@ def answer(client: openai.OpenAI, question: str) -> tuple[str, str]:
     return reply.choices[0].message.content or "", span.trace_id
 
 
-def main(path: str) -> None:
+def main(path: str = "traces.db") -> None:
     peekr.instrument(console=False, storage="sqlite", db_path=path)
-    with SimulatedProviders() as providers:
-        client = openai.OpenAI(base_url=providers.openai_url, api_key="simulated")
+    with openai.OpenAI() as client:
         _, liked = answer(client, "How tall is the Eiffel tower?")
         _, disliked = answer(client, "Who am I?")
     peekr.flush()
@@ -49,4 +49,5 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "traces.db")
+    with stand_in():
+        main(*sys.argv[1:])

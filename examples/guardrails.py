@@ -1,8 +1,10 @@
 """What a model may not be asked or answer: secrets, a topic, an answer that nothing supports.
 
-No key and no network: the providers are simulated on this machine.
+    python guardrails.py traces.jsonl               # on simulated providers
+    python guardrails.py traces.jsonl --real        # asks OpenAI: OPENAI_API_KEY, some cents
+    peekr view traces.jsonl --io
 
-python guardrails.py traces.jsonl
+A real model may name no competitor and make nothing up: then nothing is withheld.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import openai
 
 import peekr
 from peekr.guard import BaseGuardrail, Blocklist, Finding, HallucinationBlock, PIIRedact
-from simulated_providers import SimulatedProviders
+from simulated_providers import SimulatedProviders, stand_in
 
 KEY = "sk-proj-" + "a1B2c3D4e5F6" * 10
 FILLER = "Here is what I know of it, at some length. " * 20
@@ -60,11 +62,9 @@ def ask(client: openai.OpenAI, question: str) -> None:
         print(f"{error} ({'some' if shown else 'none'} of it was shown)")
 
 
-def main(path: str) -> None:
+def main(path: str = "traces.jsonl", server: Optional[SimulatedProviders] = None) -> None:
     supported.__name__ = "Hallucination"
-    with SimulatedProviders(answers=answers) as server:
-        client = openai.OpenAI(api_key="simulated", base_url=server.openai_url, max_retries=0)
-
+    with openai.OpenAI(max_retries=0) as client:
         peekr.instrument(
             console=False,
             jsonl_path=path,
@@ -76,7 +76,8 @@ def main(path: str) -> None:
         )
         ask(client, "Write to ada@example.com")
         ask(client, f"My key is {KEY}")
-        print("requests sent:", len(server.requests))
+        if server is not None:
+            print("requests sent:", len(server.requests))
         ask(client, "Please compare yourself")
 
         peekr.instrument(
@@ -86,9 +87,9 @@ def main(path: str) -> None:
             evaluators=[supported],
         )
         ask(client, "What is the moon made of?")
-        peekr.shutdown()
-        client.close()
+    peekr.shutdown()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "traces.jsonl")
+    with stand_in(answers=answers) as simulated:
+        main(*sys.argv[1:], server=simulated)

@@ -1,6 +1,6 @@
 """Your own functions and steps as spans: `@trace`, blocks, spans by hand, attributes, status.
 
-python own_spans.py traces.jsonl
+python own_spans.py traces.jsonl                # asks no model
 peekr view traces.jsonl --io
 """
 
@@ -79,7 +79,7 @@ def by_hand() -> None:
         peekr.end_span(span, token)
 
 
-def main(path: str) -> None:
+def main(path: str = "traces.jsonl") -> None:
     peekr.instrument(console=True, jsonl_path=path)
     asyncio.run(answer("sleep"))
     by_hand()
@@ -87,4 +87,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "traces.jsonl")
+    main(*sys.argv[1:])

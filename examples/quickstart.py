@@ -5,6 +5,9 @@ fixed rules. Run it, then look at what the models were sent:
 
     python quickstart.py traces.jsonl
     peekr view traces.jsonl --io
+
+With `--real` it asks OpenAI, Anthropic, AWS Bedrock and Gemini, with the keys and credentials of
+the environment.
 """
 
 # pyright: basic
@@ -22,7 +25,7 @@ import openai
 from google import genai
 
 import peekr
-from simulated_providers import SimulatedProviders
+from simulated_providers import stand_in
 
 TOOLS: list[Any] = [
     {
@@ -80,36 +83,28 @@ def ask_with_tools(client: openai.OpenAI, question: str) -> str:
 
 
 @peekr.trace(name="plan_walk")
-def plan_walk(providers: SimulatedProviders, question: str) -> str:
+def plan_walk(question: str) -> str:
     """One run of the agent: one trace, with a span for each step and each model call."""
-    plan = ask_with_tools(
-        openai.OpenAI(base_url=providers.openai_url, api_key="simulated"), question
-    )
+    with openai.OpenAI() as client:
+        plan = ask_with_tools(client, question)
 
-    claude = anthropic.Anthropic(base_url=providers.anthropic_url, api_key="simulated")
-    review = claude.messages.create(
-        model="claude-sonnet-5",
-        max_tokens=200,
-        system="You find what is missing in a plan.",
-        messages=[{"role": "user", "content": plan}],
-    )
+    with anthropic.Anthropic() as claude:
+        review = claude.messages.create(
+            model="claude-sonnet-5",
+            max_tokens=200,
+            system="You find what is missing in a plan.",
+            messages=[{"role": "user", "content": plan}],
+        )
 
-    bedrock = boto3.client(
-        "bedrock-runtime",
-        endpoint_url=providers.bedrock_url,
-        region_name="us-east-1",
-        aws_access_key_id="simulated",
-        aws_secret_access_key="simulated",
-    )
+    bedrock = boto3.client("bedrock-runtime")
     bedrock.converse(
         modelId="us.amazon.nova-lite-v1:0",
         messages=[{"role": "user", "content": [{"text": f"Translate into French: {plan}"}]}],
         inferenceConfig={"maxTokens": 200, "temperature": 0.2},
     )
+    bedrock.close()
 
-    gemini = genai.Client(
-        api_key="simulated", http_options=genai.types.HttpOptions(base_url=providers.gemini_url)
-    )
+    gemini = genai.Client()
     answer = gemini.models.generate_content(
         model="gemini-2.5-flash", contents=f"Shorten to one line: {plan}"
     )
@@ -117,13 +112,13 @@ def plan_walk(providers: SimulatedProviders, question: str) -> str:
     return answer.text or str(review.id)
 
 
-def main() -> None:
+def main(path: str = "traces.jsonl") -> None:
     # The one line. It may stand before or after the imports, before or after clients are made.
-    peekr.instrument(jsonl_path=sys.argv[1] if len(sys.argv) > 1 else "traces.jsonl")
+    peekr.instrument(jsonl_path=path)
 
-    with SimulatedProviders() as providers:
-        plan_walk(providers, "What is the weather in Lisbon, and where shall I walk?")
+    plan_walk("What is the weather in Lisbon, and where shall I walk?")
 
 
 if __name__ == "__main__":
-    main()
+    with stand_in():
+        main(*sys.argv[1:])

@@ -1,6 +1,7 @@
 """Answers judged by what was retrieved: claim by claim, and citation by citation.
 
-python rag_evidence.py traces.jsonl
+python rag_evidence.py traces.jsonl             # on simulated providers
+python rag_evidence.py traces.jsonl --real      # asks OpenAI: OPENAI_API_KEY, some cents
 peekr view traces.jsonl --io
 """
 
@@ -15,7 +16,7 @@ import openai
 
 import peekr
 from peekr.eval import CitationAccuracy, Hallucination, Judge
-from simulated_providers import SimulatedProviders
+from simulated_providers import stand_in
 
 DOCUMENTS = [
     {"id": "cats-1", "text": "Cats sleep 12 to 16 hours a day.", "source": "cats.md"},
@@ -60,18 +61,16 @@ def simulated(question: str) -> Optional[str]:
     return json.dumps({"claims": claims})
 
 
-def main(path: str) -> None:
-    with SimulatedProviders(answers=simulated) as providers:
-        judge = Judge("openai", "gpt-4o-mini", base_url=providers.openai_url)
-        peekr.instrument(
-            console=False,
-            jsonl_path=path,
-            evaluators=[Hallucination(detailed=True, judge_provider=judge), CitationAccuracy()],
-        )
-        client = openai.OpenAI(base_url=providers.openai_url, api_key="simulated")
+def main(path: str = "traces.jsonl") -> None:
+    judge = Judge("openai", "gpt-4o-mini")
+    peekr.instrument(
+        console=False,
+        jsonl_path=path,
+        evaluators=[Hallucination(detailed=True, judge_provider=judge), CitationAccuracy()],
+    )
+    with openai.OpenAI() as client:
         print(answer(client, "What do cats do all day?"))
-        client.close()
-        peekr.shutdown()
+    peekr.shutdown()
     with open(path, encoding="utf-8") as file:
         for line in file:
             show(json.loads(line)["attributes"])
@@ -86,4 +85,5 @@ def show(attributes: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "traces.jsonl")
+    with stand_in(answers=simulated):
+        main(*sys.argv[1:])

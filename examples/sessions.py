@@ -1,6 +1,6 @@
 """On whose behalf work is done: sessions, users, tenants, features; in threads and across services.
 
-python sessions.py traces.jsonl
+python sessions.py traces.jsonl                 # asks no model
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def call_another_service() -> dict[str, str]:
     return headers
 
 
-def main(path: str) -> None:
+def main(path: str = "traces.jsonl") -> None:
     peekr.instrument(console=False, jsonl_path=path, tenant_id="acme")
 
     with peekr.session(user_id="ada", retention_class="short") as session:
@@ -61,4 +61,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "traces.jsonl")
+    main(*sys.argv[1:])

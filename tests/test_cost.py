@@ -474,6 +474,6 @@ def test_the_example_stops_the_tenant_whose_money_is_spent(tmp_path: Path) -> No
     spent = {line.split(":")[0]: float(line.split("$")[1].split(",")[0]) for line in said[3:]}
     assert by(document, "tenant", "model") == {
         ("acme", "gpt-4o"): pytest.approx(spent["acme"], abs=1e-6),
-        ("beta", "simulated-small"): pytest.approx(spent["beta"], abs=1e-6),
+        ("beta", "gpt-4o-mini"): pytest.approx(spent["beta"], abs=1e-6),
     }
     assert document["total"]["errors"] == 1

@@ -1,7 +1,8 @@
 """A small agent whose test replays a recorded run: no key, no network, no cost.
 
-python agent.py        # records a run into agent.jsonl, against simulated providers
-pytest                 # replays it offline: see test_agent.py
+python agent.py                 # records a run into agent.jsonl, on simulated providers
+python agent.py --real          # the same, by asking OpenAI: OPENAI_API_KEY
+pytest                          # replays it offline: see test_agent.py
 """
 
 from __future__ import annotations
@@ -58,16 +59,16 @@ def plan_walk(client: openai.OpenAI, question: str) -> str:
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
 
 
-def record(path: str) -> None:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from simulated_providers import SimulatedProviders
-
+def record(path: str = "agent.jsonl") -> None:
     peekr.instrument(console=False, jsonl_path=path)
-    with SimulatedProviders() as providers:
-        client = openai.OpenAI(api_key="none", base_url=f"{providers.url}/v1")
+    with openai.OpenAI() as client:
         print(plan_walk(client, "How is the weather in Paris?"))
     peekr.shutdown()
 
 
 if __name__ == "__main__":
-    record(sys.argv[1] if len(sys.argv) > 1 else "agent.jsonl")
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from simulated_providers import stand_in
+
+    with stand_in():
+        record(*sys.argv[1:])

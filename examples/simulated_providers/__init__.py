@@ -6,11 +6,18 @@ follow fixed rules, and the same requests give the same answers, identifiers and
 
     with SimulatedProviders() as providers:
         client = OpenAI(base_url=providers.openai_url, api_key="simulated")
+
+`stand_in` does the same for clients that take address and key from the environment, so that a
+program runs unchanged against the real providers:
+
+    with stand_in():
+        client = OpenAI()
 """
 
 from __future__ import annotations
 
+from .environment import stand_in
 from .exchange import Request
 from .server import SimulatedProviders
 
-__all__ = ["Request", "SimulatedProviders"]
+__all__ = ["Request", "SimulatedProviders", "stand_in"]

@@ -26,12 +26,12 @@ import sys
 import peekr
 import quickstart
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from simulated_providers import SimulatedProviders
+from simulated_providers import stand_in
 
 exporter = peekr.OpenInferenceExporter(OTLPSpanExporter()) if sys.argv[2] else None
 peekr.instrument(console=False, jsonl_path=sys.argv[1], exporter=exporter)
-with peekr.session(session_id="{SESSION}", user_id="ada"), SimulatedProviders() as providers:
-    quickstart.plan_walk(providers, "What is the weather in Lisbon, and where shall I walk?")
+with peekr.session(session_id="{SESSION}", user_id="ada"), stand_in():
+    quickstart.plan_walk("What is the weather in Lisbon, and where shall I walk?")
 assert peekr.flush(timeout=60)
 """
 
