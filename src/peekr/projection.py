@@ -34,6 +34,10 @@ _TENANT_ID = own.PEEKR_TENANT_ID
 _RETENTION_CLASS = own.PEEKR_RETENTION_CLASS
 _JSON_ATTRIBUTES = own.PEEKR_JSON_ATTRIBUTES
 _SCORE = "gen_ai.evaluation.result"
+_TEXT_FIELDS = (
+    (_INPUT_MESSAGES, frozenset(("role", "parts"))),
+    (_OUTPUT_MESSAGES, frozenset(("role", "parts", "finish_reason"))),
+)
 _CALLS = frozenset(("chat", "text_completion", "generate_content", "embeddings"))
 
 SYSTEM_COUNT = "system_instructions"
@@ -162,10 +166,11 @@ def _translated(source: dict[str, Any], span: FinishedSpan) -> Sequence[Any]:
     return draft.events
 
 
-def _is_of_today(source: Mapping[str, Any], events: Any) -> bool:
+def _is_of_today(source: dict[str, Any], events: Any) -> bool:
     """Whether a span of somebody else's says nothing that would have to be translated.
 
-    Errs on the side of translating, which takes as long as all the rest.
+    Errs on the side of translating, which takes as long as all the rest. Where it does not, the
+    messages are left in `source` as what their JSON text says.
     """
     get = source.get
     if events or get(_OPERATION) not in _CALLS:
@@ -175,20 +180,23 @@ def _is_of_today(source: Mapping[str, Any], events: Any) -> bool:
         return False
     if type(get(otel.GEN_AI_USAGE_INPUT_TOKENS)) is str:
         return False
-    for key in (_INPUT_MESSAGES, _OUTPUT_MESSAGES):
+    read: dict[str, Any] = {}
+    for key, fields in _TEXT_FIELDS:
         raw = get(key)
         if raw is None:
             continue
-        if type(raw) is not str or '"parts"' not in raw:
+        try:
+            messages = read[key] = loads(raw)
+            for entry in messages:
+                (part,) = entry["parts"]
+                # Nothing but texts: tool calls and media have had other forms.
+                if len(part) != 2 or part["type"] != "text" or type(part["content"]) is not str:
+                    return False
+                if len(entry) > 2 and not fields.issuperset(entry):
+                    return False
+        except (ValueError, TypeError, KeyError):
             return False
-        # Nothing but texts: tool calls and media have had other forms.
-        kinds = raw.count('"type"')
-        if kinds != raw.count('"type": "text"') and kinds != (
-            raw.count('"type": "text"') + raw.count('"type":"text"')
-        ):
-            return False
-        if key is _INPUT_MESSAGES and '"finish_reason"' in raw:
-            return False
+    source.update(read)
     return True
 
 
