@@ -8,6 +8,7 @@ import pytest
 
 from peekr.dashboard.attention import Notice, notices
 from peekr.dashboard.collect import collect
+from peekr.store.columns import columns_of
 from tests.support.trace_files import NOW, Record, span
 
 
@@ -17,7 +18,7 @@ def call(n: int, minute: float, ms: float = 500.0, status: str = "ok", **more: A
 
 
 def said(records: list[Record]) -> list[Notice]:
-    return notices(collect([records]))
+    return notices(collect([columns_of(records)]))
 
 
 def test_nothing_stands_out_of_ordinary_calls() -> None:

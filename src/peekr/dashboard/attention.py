@@ -120,7 +120,7 @@ def _cost(halves: Optional[tuple[Totals, Totals]]) -> Optional[Notice]:
 
 
 def _loops(found: Collection) -> Optional[Notice]:
-    rows = [row for heap in found.listed.values() for _, _, row in heap if row.llm >= _LOOP]
+    rows = [row for listed in found.listed.values() for row in listed.rows if row.llm >= _LOOP]
     if not rows:
         return None
     most = max(rows, key=lambda row: row.llm)

@@ -1,28 +1,29 @@
 """One pass over the records of a file: every sum on the page, and which traces are worth showing.
 
 A trace is put together in memory until its root has ended and a while longer; then it becomes one
-row and its calls become sums. A span with usage above another with usage is a wrapper that repeats
-it, and counts nowhere.
+row and its calls become sums. A span with usage above another one with usage is a wrapper that
+repeats it, and counts nowhere.
 """
 
 from __future__ import annotations
 
-import heapq
 from array import array
-from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Optional, cast
 
-from peekr.dashboard.cells import DURATIONS, WAITS, Cells
+from peekr.dashboard.cells import Call, Cells, Dims
 from peekr.dashboard.facts import Dimensions, Facts
-from peekr.dashboard.figures import answer_of, mask, question_of
+from peekr.dashboard.figures import HELD_CHARS, answer_of, mask, question_of
 from peekr.dashboard.kinds import CALLS, decide
-from peekr.dashboard.quality import Quality
+from peekr.dashboard.quality import Judged, Quality
+from peekr.dashboard.sessions import Sessions
 from peekr.dashboard.traces import (
-    Call,
     ErrorGroup,
+    Failure,
     OpenTrace,
-    Session,
+    Shortlist,
     Span,
     TraceRow,
     Work,
@@ -30,21 +31,19 @@ from peekr.dashboard.traces import (
     topmost,
     wrappers,
 )
-from peekr.record import SpanRecord
+from peekr.record import FORMER_ID_CHARS, SpanRecord
 from peekr.semconv import otel, own
+from peekr.store.columns import FIELDS, Columns
 from peekr.summary import error_text, number
 
 __all__ = ["Collection", "collect"]
-
-Document = dict[str, Any]
 
 _MAX_OPEN = 20_000
 _MAX_LINGERING = 500
 """Traces whose root has ended and that may get a late span."""
 _MAX_GROUPS = 2_000
 _MAX_WORK = 5_000
-_MAX_SESSIONS = 50_000
-_KEPT_SESSIONS = 20_000
+_MAX_TYPICAL = 200
 _LISTED = {"newest": 3_600, "failed": 600, "slowest": 300, "dearest": 300, "worst": 200}
 _CUT_SHORT = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
 _STOPPED = ["stop"]
@@ -54,6 +53,12 @@ _LATEST_S = 1e11
 """No moment is later, in Unix seconds, that anything is reckoned with."""
 _OPERATION = otel.GEN_AI_OPERATION_NAME
 _INTERNAL = own.PEEKR_INTERNAL
+_TEXT, _FLOAT, _OBJECT = {str}, {float}, {dict}
+_TEXT_OR_NONE = {str, type(None)}
+
+_Row = tuple[str, str, Optional[str], str, float, float, str, Optional[str], dict[str, Any]]
+"""Trace, span, parent, name, start in seconds, milliseconds (-1 where there are none), status,
+tenant, attributes."""
 
 
 class Collection:
@@ -69,109 +74,124 @@ class Collection:
         self.quality = Quality()
         self.work: dict[tuple[str, str], Work] = {}
         self.groups: dict[str, ErrorGroup] = {}
-        self.sessions: dict[str, Session] = {}
+        self.sessions = Sessions()
         self.states = [0, 0, 0]
         self.trace_ms: array[float] = array("d")
-        self.unpriced_models: Counter[str] = Counter()
         self.eval_calls = self.eval_priced = 0
         self.eval_cost = 0.0
-        self.listed: dict[str, list[tuple[float, int, TraceRow]]] = {key: [] for key in _LISTED}
+        self.listed = {key: Shortlist(limit) for key, limit in _LISTED.items()}
         self.typical: dict[str, TraceRow] = {}
         self._known: dict[tuple[Any, ...], Work] = {}
-        self._open: OrderedDict[str, OpenTrace] = OrderedDict()
-        self._ended: OrderedDict[str, None] = OrderedDict()
-        self._sequence = 0
+        self._open: dict[str, OpenTrace] = {}
+        self._ended: deque[str] = deque()
+
+    @property
+    def unpriced_models(self) -> Counter[str]:
+        """How many calls of each model have usage and no price."""
+        names = self.dimensions.values("model")
+        found: Counter[str] = Counter()
+        for place, count in self.cells.unpriced.items():
+            found[names[place]] += count
+        return found
 
     # -- records -----------------------------------------------------------------------------------
 
-    def read(self, documents: Iterable[Document]) -> None:
+    def read(self, columns: Columns) -> None:
         """Take records as a file holds them; what is no record is passed over."""
-        traces, known = self._open, self._known
-        dims_of, score_of, ended = self.dimensions.of, self.quality.add, self._ended
+        if not columns:
+            return
+        rows = _rows(columns)
+        opened, known, numbers = self._open.get, self._known, self.dimensions.known
         count = 0
-        for document in documents:
-            try:
-                trace_id, span_id = document["trace_id"], document["span_id"]
-                parent, name = document["parent_id"], document["name"]
-                start, ms = document["start_time"], document["duration_ms"]
-                attributes, status = document["attributes"], document["status"]
-            except KeyError:
-                trace_id = span_id = parent = name = start = ms = attributes = status = None
-            if not (
-                type(start) is float
-                and 0.0 <= start < _LATEST_S
-                and type(ms) is float
-                and 0.0 <= ms < _LATEST_S
-                and type(attributes) is dict
-                and type(name) is str
-                and type(trace_id) is str
-                and type(span_id) is str
-                and (parent is None or (type(parent) is str and parent))
-            ):
-                try:
-                    record = SpanRecord.from_dict(document)
-                except ValueError:
-                    continue
-                document = record.to_dict()
-                trace_id, span_id, parent = record.trace_id, record.span_id, record.parent_id
-                name, start, attributes = record.name, record.start_time, record.attributes
-                status = record.status
-                ms = -1.0 if record.duration_ms is None else max(0.0, record.duration_ms)
-                start = min(max(start, 0.0), _LATEST_S)
-            get = cast("Document", attributes).get
-            try:
-                trace = traces[trace_id]
-            except KeyError:
-                trace_id = trace_id[:_MAX_ID_CHARS]
-                trace = traces.setdefault(trace_id, OpenTrace())
-                if len(traces) > _MAX_OPEN:
-                    self._close(*traces.popitem(last=False))
+        for trace_id, span_id, parent, name, start, ms, status, tenant, attributes in rows:
             count += 1
+            get = attributes.get
+            trace = opened(trace_id)
+            if trace is None:
+                trace_id = trace_id[:_MAX_ID_CHARS]
+                trace = self._begun(trace_id)
             sent, made, model = get("tokens_input"), get("tokens_output"), get("model")
+            user = get("user_id")
             is_used = sent is not None or made is not None
-            key = (name, get(_OPERATION), model is not None, is_used)
             try:
-                work = known[key]
+                work = known[name, get(_OPERATION), model is not None, is_used]
             except (KeyError, TypeError):
-                work = self._work_of(*key)
-            kind = work.kind
-            error = ""
-            if status == "error":
-                error = mask(error_text(SpanRecord.from_dict(document))) or "error"
-            call: Optional[Call] = None
-            dims: Optional[tuple[int, ...]] = None
-            if kind in CALLS:
-                dims = dims_of(document, get, name)
-                cost, wait = get("cost_usd"), get("time_to_first_token_ms")
+                work = self._work_of(name, get(_OPERATION), model is not None, is_used)
+            if is_used:
+                trace.used.append(span_id)
+            has_failed = status == "error"
+            if has_failed:
+                work.errors += 1
+                if ms > 0.0:
+                    work.failed_ms += ms
+            elif ms >= 0.0:
+                work.durations.append(ms)
+            else:
+                work.untimed += 1
+            dims: Optional[Dims] = None
+            if work.is_call or parent is None or has_failed:
+                key = (
+                    model,
+                    tenant,
+                    get("feature"),
+                    get("endpoint"),
+                    get("experiment_variant"),
+                    user,
+                    name,
+                )
+                try:
+                    dims = numbers[key]
+                except (KeyError, TypeError):
+                    dims = self.dimensions.of(key)
+            if work.is_call:
+                wait, cost = get("time_to_first_token_ms"), get("cost_usd")
                 cached, reasoning = get("tokens_cache_read"), get("tokens_reasoning")
                 reasons = get("finish_reasons")
+                # A tuple that is shared by all who keep the call: see `cells.Call`.
                 call = (
-                    get(_INTERNAL),
-                    reasons is not None and reasons != _STOPPED and _is_cut_short(reasons),
+                    start,
+                    ms,
+                    has_failed,
                     wait if wait is None or type(wait) is float else number(wait),
+                    0 if work.kind == "llm" else 1,
                     sent if sent is None or type(sent) is int else number(sent),
                     made if made is None or type(made) is int else number(made),
                     cached if cached is None or type(cached) is int else number(cached),
                     reasoning if reasoning is None or type(reasoning) is int else number(reasoning),
                     cost if cost is None or type(cost) is float else number(cost),
-                    kind == "llm",
+                    reasons is not None and reasons != _STOPPED and _is_cut_short(reasons),
+                    dims,
+                    trace_id,
                 )
+                if get(_INTERNAL):
+                    trace.judged.append(span_id)
+                    self._judge(call)
+                else:
+                    trace.calls.append(call)
+                    trace.ids.append(span_id)
                 if not trace.question:
                     trace.question = question_of(get("input"))
                 if trace.root is None or not trace.answer:
-                    trace.answer = answer_of(get("output")) or trace.answer
-            elif error or parent is None:
-                dims = dims_of(document, get, name)
-            span: Span = (span_id, parent, name, work, start, ms, error, is_used, dims, call)
+                    answer = get("output")
+                    if type(answer) is str:
+                        if answer:
+                            trace.answer = answer[:HELD_CHARS]
+                    elif answer is not None:
+                        trace.answer = answer_of(answer) or trace.answer
+            elif work.kind == "tool":
+                trace.tools += 1
+            span = (span_id, parent, name, start, ms, work, dims)
             trace.spans.append(span)
+            if user is not None and not trace.user:
+                trace.user = str(user)[:_MAX_NAME_CHARS]
             if not trace.session:
                 session = get("session_id")
                 if session is not None:
                     trace.session = str(session)[:_MAX_NAME_CHARS]
-            if not trace.user:
-                user = get("user_id")
-                if user is not None:
-                    trace.user = str(user)[:_MAX_NAME_CHARS]
+            if has_failed:
+                assert dims is not None
+                error = mask(_error_text(attributes)) or "error"
+                trace.failures.append(Failure(span_id, parent, name, start, error, dims[0]))
             if (
                 "eval_scores" in attributes
                 or "eval_errors" in attributes
@@ -180,21 +200,36 @@ class Collection:
                 or "compliance_violations" in attributes
             ):
                 if dims is None:
-                    dims = dims_of(document, get, name)
-                score = score_of(SpanRecord.from_dict(document), dims)
+                    features = get("feature"), get("endpoint"), get("experiment_variant")
+                    dims = self.dimensions.of((model, tenant, *features, user, name))
+                judged = Judged(trace_id, span_id, start, has_failed, attributes, dims)
+                score = self.quality.add(judged)
                 if score is not None and (trace.score is None or score < trace.score):
                     trace.score = score
             if parent is None:
                 trace.root = span
                 trace.question = question_of(get("input")) or trace.question
                 trace.answer = answer_of(get("output")) or trace.answer
-                ended[trace_id] = None
-                if len(ended) > _MAX_LINGERING:
-                    oldest, _ = ended.popitem(last=False)
-                    held = traces.pop(oldest, None)
-                    if held is not None:
-                        self._close(oldest, held)
+                self._linger(trace_id)
         self.spans += count
+
+    def _begun(self, trace_id: str) -> OpenTrace:
+        trace = self._open.get(trace_id)
+        if trace is None:
+            trace = self._open[trace_id] = OpenTrace()
+            if len(self._open) > _MAX_OPEN:
+                for oldest in list(islice(self._open, _MAX_OPEN // 20)):
+                    self._close(oldest, self._open.pop(oldest))
+        return trace
+
+    def _linger(self, trace_id: str) -> None:
+        """The root has ended: the trace is closed after some others."""
+        self._ended.append(trace_id)
+        if len(self._ended) > _MAX_LINGERING:
+            oldest = self._ended.popleft()
+            held = self._open.pop(oldest, None)
+            if held is not None:
+                self._close(oldest, held)
 
     def _work_of(self, name: str, operation: object, has_model: bool, is_used: bool) -> Work:
         kind = decide(name, operation, has_model, is_used)
@@ -203,17 +238,25 @@ class Collection:
         if work is None:
             if len(self.work) >= _MAX_WORK:
                 place = (kind, "(other)")
-            work = self.work.setdefault(place, Work(kind))
+            work = self.work.setdefault(place, Work(kind, kind in CALLS))
         if len(name) <= _MAX_NAME_CHARS and (type(operation) is str or operation is None):
             if len(self._known) >= 2 * _MAX_WORK:
                 self._known.clear()
             self._known[name, operation, has_model, is_used] = work
         return work
 
+    def _judge(self, call: Call) -> None:
+        cost = call[9]
+        self.eval_calls += 1
+        if cost is not None:
+            self.eval_priced += 1
+            self.eval_cost += cost
+
     def finish(self) -> None:
         """Close the traces that are still open."""
-        while self._open:
-            self._close(*self._open.popitem(last=False))
+        for trace_id, trace in self._open.items():
+            self._close(trace_id, trace)
+        self._open.clear()
         self._ended.clear()
         self.cells.finish()
         self.facts.finish()
@@ -225,76 +268,57 @@ class Collection:
         spans = trace.spans
         root = trace.root or topmost(spans)
         below: dict[str, list[tuple[float, float]]] = {}
-        failing: set[str] = set()
-        first, last = root[4], 0.0
-        for _, parent, _, _, start, ms, error, _, _, _ in spans:
+        first, last = root[3], 0.0
+        for _, parent, _, start, ms, _, _ in spans:
             if start < first:
                 first = start
             end = start + ms / 1000.0 if ms > 0.0 else start
             if end > last:
                 last = end
             if parent is not None:
-                held = below.get(parent)
-                if held is None:
-                    below[parent] = [(start, ms)]
+                if parent in below:
+                    below[parent].append((start, end))
                 else:
-                    held.append((start, ms))
-                if error:
-                    failing.add(parent)
-        repeated = wrappers(spans, below)
-        errors = tools = llm = 0
+                    below[parent] = [(start, end)]
+        if below:
+            for span_id, _, _, start, ms, work, _ in spans:
+                if span_id in below and ms > 0.0:
+                    work.covered_ms += covered_ms(start, ms, below[span_id])
+        calls = trace.calls
+        if trace.used and not below.keys().isdisjoint(trace.used):
+            repeated = wrappers(trace)
+            calls = [call for call, of in zip(calls, trace.ids) if of not in repeated]
         tokens: Optional[float] = None
         cost: Optional[float] = None
-        group = ""
-        dims = root[8] or self.dimensions.none
-        for span in spans:
-            span_id, _, _, work, start, ms, error, _, own_dims, call = span
-            work.n += 1
-            if ms > 0.0:
-                held = below.get(span_id)
-                work.self_ms += ms - covered_ms(start, ms, held) if held is not None else ms
-            if error:
-                errors += 1
-                work.errors += 1
-                if span_id not in failing:
-                    group = self._failed(span, trace_id) or group
-            elif ms >= 0.0:
-                work.durations.append(ms)
-            if call is not None:
-                if call[0]:
-                    self.eval_calls += 1
-                    if call[7] is not None:
-                        self.eval_priced += 1
-                        self.eval_cost += call[7]
-                elif span_id not in repeated:
-                    assert own_dims is not None
-                    llm += 1
-                    if not dims[0]:
-                        dims = (own_dims[0], *dims[1:])
-                    self._call(span, own_dims, call, trace_id)
-                    sent, made = call[3], call[4]
-                    if sent is not None or made is not None:
-                        tokens = (tokens or 0) + (sent or 0) + (made or 0)
-                    if call[7] is not None:
-                        cost = (cost or 0.0) + call[7]
-            elif work.kind == "tool":
-                tools += 1
+        dims = root[6] or self.dimensions.none
+        if calls:
+            self.cells.add(calls)
+            for call in calls:
+                sent, made, price = call[5], call[6], call[9]
+                if sent is not None or made is not None:
+                    tokens = (tokens or 0) + (sent or 0) + (made or 0)
+                if price is not None:
+                    cost = price if cost is None else cost + price
+                if not dims[0]:
+                    dims = (call[11][0], *dims[1:])
+            self.facts.take(trace_id, calls, bool(trace.failures))
+        state, group = 0, ""
+        if trace.failures:
+            state, group = self._failed(trace, root, trace_id)
         if self.first is None or first < self.first:
             self.first = first
         if self.last is None or last > self.last:
             self.last = last
-        state = 2 if root[6] else 1 if errors else 0
-        total_ms = (last - first) * 1000.0
         row = TraceRow(
             trace_id,
             root[2][:_MAX_NAME_CHARS],
             first,
-            total_ms,
+            (last - first) * 1000.0,
             state,
             len(spans),
-            errors,
-            llm,
-            tools,
+            len(trace.failures),
+            len(calls),
+            trace.tools,
             tokens,
             cost,
             dims,
@@ -306,56 +330,30 @@ class Collection:
             group,
         )
         self.states[state] += 1
-        self.trace_ms.append(total_ms)
+        self.trace_ms.append(row.ms)
         self._list(row)
         if trace.session:
-            self._session(trace.session, row)
+            self.sessions.add(row, self.dimensions.value("tenant", dims[1]))
 
-    def _call(self, span: Span, dims: tuple[int, ...], call: Call, trace_id: str) -> None:
-        _, is_cut_short, wait, sent, made, cached, reasoning, cost, _ = call
-        start, ms, error = span[4], span[5], span[6]
-        cell = self.cells.at(start, dims)
-        # The places are those of cells.SUMS.
-        cell[0] += 1
-        if error:
-            cell[1] += 1
-        else:
-            if ms >= 0.0:
-                cell[DURATIONS].append(ms)
-            if wait is not None:
-                cell[WAITS].append(wait)
-        is_used = sent is not None or made is not None
-        if is_used:
-            if sent is not None:
-                cell[2] += sent
-            if made is not None:
-                cell[3] += made
-            if cached is not None:
-                cell[4] += cached
-                cell[6] += sent or 0
-            if reasoning is not None:
-                cell[7] += reasoning
-        else:
-            cell[10] += 1
-        if cost is not None:
-            cell[5] += cost
-            cell[8] += 1
-        elif is_used:
-            cell[9] += 1
-            self.unpriced_models[self.dimensions.value("model", dims[0])] += 1
-        if is_cut_short:
-            cell[11] += 1
-        if self.facts.wants(trace_id, error != ""):
-            self.facts.add(span, dims, call, trace_id)
+    def _failed(self, trace: OpenTrace, root: Span, trace_id: str) -> tuple[int, str]:
+        """The state of a trace with failures, and the group of one that no other failure made."""
+        above = {failure.parent for failure in trace.failures}
+        state, found = 1, ""
+        for failure in trace.failures:
+            if failure.span == root[0]:
+                state = 2
+            if failure.span not in above:
+                found = self._group(failure, trace_id) or found
+        return state, found
 
-    def _failed(self, span: Span, trace_id: str) -> str:
-        key, start = span[6], span[4]
+    def _group(self, failure: Failure, trace_id: str) -> str:
+        key, start = failure.key, failure.start
         group = self.groups.get(key)
         if group is None:
             if len(self.groups) >= _MAX_GROUPS:
                 return ""
-            model = self.dimensions.value("model", (span[8] or self.dimensions.none)[0])
-            group = self.groups[key] = ErrorGroup(key, span[2][:_MAX_NAME_CHARS], model)
+            model = self.dimensions.value("model", failure.model)
+            group = self.groups[key] = ErrorGroup(key, failure.name[:_MAX_NAME_CHARS], model)
             group.first = start
         group.n += 1
         group.first = min(group.first, start)
@@ -367,55 +365,79 @@ class Collection:
         return key
 
     def _list(self, row: TraceRow) -> None:
-        self._keep("newest", row.start, row)
+        listed = self.listed
+        listed["newest"].add(row.start, row)
         if row.state:
-            self._keep("failed", row.start, row)
-        self._keep("slowest", row.ms, row)
+            listed["failed"].add(row.start, row)
+        listed["slowest"].add(row.ms, row)
         if row.cost is not None:
-            self._keep("dearest", row.cost, row)
+            listed["dearest"].add(row.cost, row)
         if row.score is not None:
-            self._keep("worst", -row.score, row)
-        if row.state == 0 and row.name not in self.typical and len(self.typical) < 200:
+            listed["worst"].add(-row.score, row)
+        if row.state == 0 and row.name not in self.typical and len(self.typical) < _MAX_TYPICAL:
             self.typical[row.name] = row
 
-    def _keep(self, name: str, key: float, row: TraceRow) -> None:
-        heap = self.listed[name]
-        if len(heap) < _LISTED[name]:
-            self._sequence += 1
-            heapq.heappush(heap, (key, self._sequence, row))
-        elif key > heap[0][0]:
-            self._sequence += 1
-            heapq.heapreplace(heap, (key, self._sequence, row))
 
-    def _session(self, name: str, row: TraceRow) -> None:
-        session = self.sessions.get(name)
-        if session is None:
-            if len(self.sessions) >= _MAX_SESSIONS:
-                newest = sorted(self.sessions.items(), key=lambda item: -item[1].last)
-                self.sessions = dict(newest[:_KEPT_SESSIONS])
-            session = self.sessions[name] = Session()
-            session.first = row.start
-        session.user = session.user or row.user
-        session.tenant = session.tenant or self.dimensions.value("tenant", row.dims[1])
-        session.turns += 1
-        session.errors += row.state == 2
-        session.active_ms += row.ms
-        if row.cost is not None:
-            session.cost = (session.cost or 0.0) + row.cost
-        session.tokens += row.tokens or 0.0
-        session.first = min(session.first, row.start)
-        session.last = max(session.last, row.start + row.ms / 1000.0)
-        session.traces.append(row.id)
-        del session.traces[:-50]
-
-
-def collect(blocks: Iterable[Iterable[Document]]) -> Collection:
-    """Collect what the page says about records, which come as JSON objects in lists."""
+def collect(blocks: Iterable[Columns]) -> Collection:
+    """Collect what the page says about records, which come as columns, some at a time."""
     made = Collection()
     for block in blocks:
         made.read(block)
     made.finish()
     return made
+
+
+def _rows(columns: Columns) -> Iterable[_Row]:
+    """Records of which every field is of the type that it should have."""
+    traces, spans, parents, names, starts, _, durations, states, tenants, attributes = columns
+    if (
+        set(map(type, starts)) == _FLOAT
+        and set(map(type, durations)) == _FLOAT
+        and set(map(type, attributes)) == _OBJECT
+        and set(map(type, names)) == _TEXT
+        and set(map(type, traces)) == _TEXT
+        and set(map(type, spans)) == _TEXT
+        and _TEXT_OR_NONE.issuperset(map(type, parents))
+        and "" not in parents
+        and min(starts) >= 0.0
+        and max(starts) < _LATEST_S
+        and min(durations) >= 0.0
+        and max(durations) < _LATEST_S
+        and len(spans[0]) != FORMER_ID_CHARS != len(spans[-1])
+    ):
+        return zip(traces, spans, parents, names, starts, durations, states, tenants, attributes)
+    return _mended(columns)
+
+
+def _mended(columns: Columns) -> Iterator[_Row]:
+    """Records some of which have a field of another type; those that are no records left out."""
+    for values in zip(*columns):
+        try:
+            record = SpanRecord.from_dict(dict(zip(FIELDS, values)))
+        except ValueError:
+            continue
+        if len(record.span_id) == FORMER_ID_CHARS:
+            from peekr.dialects.former import modernise
+
+            modernise(record.attributes)
+        ms = record.duration_ms
+        yield (
+            record.trace_id,
+            record.span_id,
+            record.parent_id,
+            record.name,
+            min(max(record.start_time, 0.0), _LATEST_S),
+            -1.0 if ms is None else min(max(ms, 0.0), 1000.0 * _LATEST_S),
+            record.status,
+            record.tenant_id,
+            record.attributes,
+        )
+
+
+def _error_text(attributes: dict[str, Any]) -> str:
+    return error_text(
+        SpanRecord("", "", None, "", 0.0, None, None, "error", None, None, attributes)
+    )
 
 
 def _is_cut_short(reasons: object) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, Union
 
-from peekr.dashboard.traces import Call, Span
+from peekr.dashboard.cells import Call
 
 __all__ = ["DIMENSIONS", "OTHER", "Dimensions", "Facts"]
 
@@ -20,43 +20,31 @@ _MAX_VALUES = 400
 _MAX_CHARS = 200
 _MAX_KNOWN = 50_000
 
-Document = dict[str, Any]
-
 
 class Dimensions:
     """Texts by number, a table a dimension; number 0 is none, and what is too much is `(other)`."""
 
     def __init__(self) -> None:
         self._numbers: tuple[dict[str, int], ...] = tuple({"": 0} for _ in DIMENSIONS)
-        self._known: dict[tuple[Any, ...], tuple[int, ...]] = {}
+        self.known: dict[tuple[Any, ...], tuple[int, ...]] = {}
         self.none: tuple[int, ...] = (0,) * len(DIMENSIONS)
 
-    def of(self, document: Document, get: Callable[[str], Any], name: str) -> tuple[int, ...]:
-        """The numbers of a record's values.
+    def of(self, key: tuple[Any, ...]) -> tuple[int, ...]:
+        """The numbers of a record's values, which stand in the order of `DIMENSIONS`.
 
-        Args:
-            document: The record as a JSON object.
-            get: Looks up an attribute.
-            name: The record's name.
+        A pass over many records looks in `known` first.
         """
-        key = (
-            get("model"),
-            document.get("tenant_id"),
-            get("feature"),
-            get("endpoint"),
-            get("experiment_variant"),
-            get("user_id"),
-            name,
-        )
         try:
-            return self._known[key]
+            return self.known[key]
         except KeyError:
             pass
         except TypeError:  # a list or an object where a text belongs
             return self._of(key)
-        if len(self._known) >= _MAX_KNOWN:
-            self._known.clear()
-        found = self._known[key] = self._of(key)
+        found = self._of(key)
+        if all(value is None or len(str(value)) <= _MAX_CHARS for value in key):
+            if len(self.known) >= _MAX_KNOWN:
+                self.known.clear()
+            self.known[key] = found
         return found
 
     def _of(self, values: tuple[Any, ...]) -> tuple[int, ...]:
@@ -85,59 +73,38 @@ class Dimensions:
         return found
 
 
-Row = tuple[Any, ...]
-
-
 class Facts:
-    """The calls, or a sample of them that keeps every failed one.
-
-    A row: start in seconds, duration in milliseconds, failed, wait, kind, tokens in, out, cached,
-    reasoning, cost, unpriced, cut short, the numbers of the dimensions, the trace's id.
-    """
+    """The calls (`cells.Call`), or a sample of them that keeps every failed one."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.failed: list[Row] = []
+        self.rows: list[Call] = []
+        self.failed: list[Call] = []
         self.every = 1
         """Of the calls that did not fail, one in so many is kept."""
         self.failed_every = 1
 
-    def wants(self, trace_id: str, has_failed: bool) -> bool:
-        """Whether a call is to be added."""
-        every = self.failed_every if has_failed else self.every
-        return every == 1 or _chance(trace_id) % every == 0
+    def take(self, trace_id: str, calls: list[Call], has_failed: bool) -> None:
+        """Take the calls of a trace, if it is in the sample.
 
-    def add(self, span: Span, dims: tuple[int, ...], call: Call, trace_id: str) -> None:
-        """Take a call that is wanted."""
-        _, is_cut_short, wait, sent, made, cached, reasoning, cost, is_llm = call
-        has_failed, ms = span[6] != "", span[5]
-        row = (
-            span[4],
-            ms,
-            has_failed,
-            wait,
-            0 if is_llm else 1,
-            sent,
-            made,
-            cached,
-            reasoning,
-            cost,
-            cost is None and (sent is not None or made is not None),
-            is_cut_short,
-            dims,
-            trace_id,
-        )
+        Args:
+            trace_id: By which it is decided.
+            calls: Of the trace, some or all.
+            has_failed: Whether a call among them may have failed.
+        """
         if has_failed:
-            self.failed.append(row)
-            if len(self.failed) > _MAX_FAILED:
-                self.failed_every *= 2
-                self.failed = [r for r in self.failed if _chance(r[-1]) % self.failed_every == 0]
-        else:
-            self.rows.append(row)
+            failed = [call for call in calls if call[2]]
+            calls = [call for call in calls if not call[2]]
+            if self.failed_every == 1 or _chance(trace_id) % self.failed_every == 0:
+                self.failed += failed
+                if len(self.failed) > _MAX_FAILED:
+                    self.failed_every *= 2
+                    self.failed = _sampled(self.failed, self.failed_every)
+        if self.every == 1 or _chance(trace_id) % self.every == 0:
+            self.rows += calls
             if len(self.rows) > MAX_ROWS:
                 # By trace, so that what is kept of a trace is all of it.
                 self.every *= 2
-                self.rows = [r for r in self.rows if _chance(r[-1]) % self.every == 0]
+                self.rows = _sampled(self.rows, self.every)
 
     def finish(self) -> None:
         """Put the rows in the order of time."""
@@ -145,18 +112,17 @@ class Facts:
         self.failed = []
         self.rows.sort(key=_start)
 
-    def weight(self, row: Row) -> int:
-        """For how many calls a row stands."""
-        return self.failed_every if row[2] else self.every
-
     @property
     def sampled(self) -> Union[str, None]:
         """How the page says it; None where every call is there."""
         return f"1 in {self.every}" if self.every > 1 else None
 
 
-def _start(row: Row) -> float:
-    return row[0]
+_start = itemgetter(0)
+
+
+def _sampled(calls: list[Call], every: int) -> list[Call]:
+    return [call for call in calls if _chance(call[12]) % every == 0]
 
 
 def _chance(trace_id: str) -> int:

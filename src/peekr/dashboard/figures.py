@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 __all__ = [
+    "HELD_CHARS",
     "MAX_BUCKETS",
     "MIN_P95",
     "MIN_P99",
@@ -31,7 +32,7 @@ MAX_BUCKETS = 96
 MIN_P95, MIN_P99 = 20, 100
 """How many values a percentile needs to mean anything."""
 SHORT_CHARS = 160
-_HELD_CHARS = 2 * SHORT_CHARS
+HELD_CHARS = 2 * SHORT_CHARS
 """What is held of a text of which `short` is shown, which may have much white space."""
 
 
@@ -136,7 +137,7 @@ def short(text: str, chars: int = SHORT_CHARS) -> str:
 def question_of(value: Any) -> str:
     """The beginning of what a person asked: the last user message, or a text that was given."""
     if isinstance(value, str):
-        return value[:_HELD_CHARS]
+        return value[:HELD_CHARS]
     if isinstance(value, list):
         for message in reversed(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             if isinstance(message, dict) and message.get("role") == "user":  # pyright: ignore[reportUnknownMemberType]
@@ -144,14 +145,14 @@ def question_of(value: Any) -> str:
         return ""
     if isinstance(value, dict):
         texts = [entry for entry in value.values() if isinstance(entry, str)]  # pyright: ignore[reportUnknownVariableType]
-        return max(texts, key=len)[:_HELD_CHARS] if texts else ""  # pyright: ignore[reportUnknownArgumentType]
+        return max(texts, key=len)[:HELD_CHARS] if texts else ""  # pyright: ignore[reportUnknownArgumentType]
     return ""
 
 
 def answer_of(value: Any) -> str:
     """The beginning of what was answered."""
     if isinstance(value, str):
-        return value[:_HELD_CHARS]
+        return value[:HELD_CHARS]
     if isinstance(value, list):
         for message in reversed(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             if isinstance(message, dict):
@@ -164,11 +165,11 @@ def answer_of(value: Any) -> str:
 
 def _content(content: Any) -> str:
     if isinstance(content, str):
-        return content[:_HELD_CHARS]
+        return content[:HELD_CHARS]
     if isinstance(content, list):
         for part in content:  # pyright: ignore[reportUnknownVariableType]
             if isinstance(part, dict):
                 text = part.get("content") or part.get("text")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
                 if isinstance(text, str) and text:
-                    return text[:_HELD_CHARS]
+                    return text[:HELD_CHARS]
     return ""

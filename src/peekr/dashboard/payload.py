@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Optional
+from collections.abc import Sequence
+from typing import Any, Optional, cast
 
 from peekr.dashboard.attention import notices
 from peekr.dashboard.cells import Cells, Totals, total
@@ -43,7 +43,7 @@ def core_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
         "last": found.last,
         "spans": found.spans,
         "traces": found.traces,
-        "sessions": len(found.sessions),
+        "sessions": len(found.sessions.held),
         "buckets": {"start": first * step, "step": step, "count": end - first},
         "kpi": _kpi(found, whole),
         "series": series_of(by_bucket(found.cells), first, end),
@@ -180,7 +180,6 @@ def _quality(found: Collection) -> dict[str, Any]:
 
 
 def _dearest(found: Collection) -> list[dict[str, Any]]:
-    heap = sorted(found.listed["dearest"], key=lambda entry: -entry[0])
     return [
         {
             "trace": row.id,
@@ -191,12 +190,11 @@ def _dearest(found: Collection) -> list[dict[str, Any]]:
             "calls": row.llm,
             "started": row.start,
         }
-        for _, _, row in heap[:_DEAREST]
+        for row in found.listed["dearest"].rows[:_DEAREST]
     ]
 
 
 def _sessions(found: Collection) -> list[dict[str, Any]]:
-    ordered = sorted(found.sessions.items(), key=lambda item: -item[1].last)
     return [
         {
             "id": name[:200],
@@ -211,15 +209,15 @@ def _sessions(found: Collection) -> list[dict[str, Any]]:
             "last": session.last,
             "traces": session.traces,
         }
-        for name, session in ordered[:_MAX_SESSIONS]
+        for name, session in found.sessions.newest()[:_MAX_SESSIONS]
     ]
 
 
 def listed_rows(found: Collection) -> list[TraceRow]:
     """The traces in the list, the newest first; each once."""
     rows: dict[int, TraceRow] = {}
-    for heap in found.listed.values():
-        for _, _, row in heap:
+    for shortlist in found.listed.values():
+        for row in shortlist.rows:
             rows.setdefault(id(row), row)
     for row in found.typical.values():
         rows.setdefault(id(row), row)
@@ -253,8 +251,8 @@ def traces_of(
         "errors": [row.errors for row in rows],
         "llm": [row.llm for row in rows],
         "tools": [row.tools for row in rows],
-        "tok": [_or_minus(row.tokens) for row in rows],
-        "c": [_micro(row.cost) for row in rows],
+        "tok": _or_minus([row.tokens for row in rows]),
+        "c": [-1 if row.cost is None else round(row.cost * 1e6, 3) for row in rows],
         "score": [-1 if row.score is None else round(row.score, 4) for row in rows],
         "question": [short(row.question) for row in rows],
         "answer": [short(row.answer) for row in rows],
@@ -278,27 +276,34 @@ def facts_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
     start = cells.span[0] * cells.step
     listed = {row.id: place for place, row in enumerate(rows)}
     held = facts.rows
-    made: dict[str, Any] = {
+    starts, ms, failed, waits, kinds, sent, made, cached, reasoning, costs, cut, dims, traces = (
+        zip(*held) if held else [()] * 13
+    )
+    weights = (facts.every, facts.failed_every)
+    columns: dict[str, Any] = {
         "n": len(held),
         "sampled": facts.sampled,
-        "w": [facts.weight(row) for row in held] if facts.sampled else None,
-        "t": [round((row[0] - start) * 1000.0) for row in held],
-        "d": [round(row[1], 1) for row in held],
-        "s": _flags(row[2] for row in held),
-        "f": [-1 if row[3] is None else round(row[3]) for row in held],
-        "k": [row[4] for row in held],
-        "in": [_or_minus(row[5]) for row in held],
-        "out": [_or_minus(row[6]) for row in held],
-        "ca": [_or_minus(row[7]) for row in held],
-        "re": [_or_minus(row[8]) for row in held],
-        "c": [_micro(row[9]) for row in held],
-        "u": _flags(row[10] for row in held),
-        "x": _flags(row[11] for row in held),
-        "tr": [listed.get(row[13], -1) for row in held],
+        "w": [weights[has_failed] for has_failed in failed] if facts.sampled else None,
+        "t": [round((moment - start) * 1000.0) for moment in starts],
+        "d": [round(took, 1) for took in ms],
+        "s": list(map(int, failed)),
+        "f": [-1 if wait is None else round(wait) for wait in waits],
+        "k": kinds,
+        "in": _or_minus(sent),
+        "out": _or_minus(made),
+        "ca": _or_minus(cached),
+        "re": _or_minus(reasoning),
+        # In millionths of a US dollar, to the thousandth of one.
+        "c": [-1 if cost is None else round(cost * 1e6, 3) for cost in costs],
+        "u": [
+            int(cost is None and (first is not None or second is not None))
+            for cost, first, second in zip(costs, sent, made)
+        ],
+        "x": list(map(int, cut)),
+        "tr": [listed.get(trace_id, -1) for trace_id in traces],
     }
-    for place, key in enumerate(_KEYS):
-        made[key] = [row[12][place] for row in held]
-    return made
+    columns.update(zip(_KEYS, zip(*dims) if dims else [()] * len(_KEYS)))
+    return columns
 
 
 def scores_of(found: Collection) -> Optional[dict[str, Any]]:
@@ -315,7 +320,7 @@ def scores_of(found: Collection) -> Optional[dict[str, Any]]:
         "e": [numbers[row[0]] for row in held],
         "t": [round((row[1] - start) * 1000.0) for row in held],
         "v": [round(row[2], 4) for row in held],
-        "s": _flags(row[3] for row in held),
+        "s": [int(row[3]) for row in held],
         "id": [row[5] for row in held] if len(held) <= _MAX_SCORE_IDS else None,
     }
     for place, key in enumerate(_KEYS):
@@ -323,14 +328,8 @@ def scores_of(found: Collection) -> Optional[dict[str, Any]]:
     return made
 
 
-def _flags(values: Iterable[bool]) -> list[int]:
-    return [int(value) for value in values]
-
-
-def _or_minus(value: Optional[float]) -> float:
-    return -1 if value is None else plain(value)
-
-
-def _micro(cost_usd: Optional[float]) -> float:
-    """In millionths of a US dollar, to the thousandth of one."""
-    return -1 if cost_usd is None else plain(round(cost_usd * 1e6, 3))
+def _or_minus(values: Sequence[Optional[float]]) -> list[float]:
+    """Numbers with -1 for what is not reported, and without the point of whole ones."""
+    if {int}.issuperset(map(type, values)):
+        return list(cast("Sequence[float]", values))
+    return [-1 if value is None else plain(value) for value in values]

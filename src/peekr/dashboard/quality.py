@@ -10,10 +10,9 @@ from zlib import crc32
 
 from peekr.dashboard.figures import Series, answer_of, question_of, short
 from peekr.encoding import dumps
-from peekr.record import SpanRecord
 from peekr.summary import number
 
-__all__ = ["Evaluator", "Finding", "Quality", "Worst"]
+__all__ = ["Evaluator", "Finding", "Judged", "Quality", "Worst"]
 
 _MAX_EVALUATORS = 50
 _MAX_FINDINGS = 500
@@ -26,6 +25,22 @@ _FINDINGS = (
     ("guardrail_violations", "violation"),
     ("compliance_violations", "compliance"),
 )
+
+
+class Judged(NamedTuple):
+    """A record with scores or findings.
+
+    Attributes:
+        start: Unix seconds.
+        dims: The numbers of what it is grouped by.
+    """
+
+    trace: str
+    span: str
+    start: float
+    has_failed: bool
+    attributes: Mapping[str, Any]
+    dims: tuple[int, ...]
 
 
 class Worst(NamedTuple):
@@ -77,9 +92,9 @@ class Quality:
         """The lowest scores, the lowest first."""
         return [worst for _, _, worst in sorted(self._worst, reverse=True)]
 
-    def add(self, record: SpanRecord, dims: tuple[int, ...]) -> Optional[float]:
+    def add(self, judged: Judged) -> Optional[float]:
         """Take a record; returns its lowest score."""
-        attributes = record.attributes
+        attributes = judged.attributes
         scores = attributes.get("eval_scores")
         lowest: Optional[float] = None
         if isinstance(scores, dict):
@@ -87,7 +102,7 @@ class Quality:
                 score = number(value)
                 if score is None:
                     continue
-                self._score(str(name)[:200], min(1.0, max(0.0, score)), record, dims)
+                self._score(str(name)[:200], min(1.0, max(0.0, score)), judged)
                 lowest = score if lowest is None else min(lowest, score)
         errors = attributes.get("eval_errors")
         if isinstance(errors, dict):
@@ -98,7 +113,7 @@ class Quality:
         for attribute, kind in _FINDINGS:
             entries = attributes.get(attribute)
             if entries:
-                self._find(kind, entries, record.trace_id[:64])
+                self._find(kind, entries, judged.trace[:64])
         return lowest
 
     def _evaluator(self, name: str) -> Optional[Evaluator]:
@@ -107,22 +122,23 @@ class Quality:
             found = self.evaluators[name] = Evaluator()
         return found
 
-    def _score(self, name: str, score: float, record: SpanRecord, dims: tuple[int, ...]) -> None:
+    def _score(self, name: str, score: float, judged: Judged) -> None:
         found = self._evaluator(name)
         if found is None:
             return
         found.scores.append(score)
         found.bins[min(9, int(score * 10))] += 1
-        sums = found.series.buckets[found.series.at(record.start_time)]
+        sums = found.series.buckets[found.series.at(judged.start)]
         sums[0] += 1
         sums[1] += score
+        by, dims = found.by, judged.dims
         for dimension, place in _BY:
-            entry = found.by[dimension].setdefault(dims[place], [0.0, 0.0])
+            entry = by[dimension].setdefault(dims[place], [0.0, 0.0])
             entry[0] += 1
             entry[1] += score
-        if self.every == 1 or crc32(record.trace_id.encode("utf-8", "replace")) % self.every == 0:
-            failed = record.status == "error"
-            self.rows.append((name, record.start_time, score, failed, dims, record.trace_id[:64]))
+        trace = judged.trace[:64]
+        if self.every == 1 or crc32(trace.encode("utf-8", "replace")) % self.every == 0:
+            self.rows.append((name, judged.start, score, judged.has_failed, dims, trace))
             if len(self.rows) > MAX_ROWS:
                 self.every *= 2
                 self.rows = [
@@ -132,11 +148,11 @@ class Quality:
                 ]
         if len(self._worst) < _WORST or score < -self._worst[0][0]:
             self._sequence += 1
-            attributes = record.attributes
+            attributes = judged.attributes
             details = attributes.get("hallucination_details") or attributes.get("eval_explanations")
             worst = Worst(
-                record.trace_id[:64],
-                record.span_id[:64],
+                trace,
+                judged.span[:64],
                 name,
                 score,
                 short(question_of(attributes.get("input"))),

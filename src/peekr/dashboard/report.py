@@ -9,8 +9,8 @@ import hashlib
 import os
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional, cast
 
@@ -23,6 +23,7 @@ from peekr.dashboard.traces import TraceRow
 from peekr.encoding import dumps
 from peekr.exporting import replacing
 from peekr.inventory import file_bytes
+from peekr.store.columns import Columns, columns_of
 from peekr.store.query import Reader, Trace, open_reader
 
 __all__ = ["Report", "write_report"]
@@ -71,8 +72,8 @@ def write_report(
         UnreadableFileError: the trace file cannot be read.
         OSError: the page cannot be written.
     """
-    with closing(open_reader(path)) as reader:
-        found = _collected(reader, advance)
+    with _without_collector(), closing(open_reader(path)) as reader:
+        found = collect(_blocks(reader) if advance is None else _counting(_blocks(reader), advance))
         problems = reader.problems.describe()
         rows = listed_rows(found)
         core = core_of(found, rows)
@@ -94,40 +95,36 @@ def write_report(
         fixed = len(facts) + sum(len(data) for _, data in others) + len(dumps(core))
         left = MAX_BYTES - fixed - 60 * len(rows) - _assets_bytes()
         blocks, places, reasons = _details(reader, found, rows, left)
-    core["embedded"] = {"traces": len(places), "why": reasons}
-    traces = _packed(traces_of(rows, core["buckets"]["start"], places))
-    page = _page(core, [("facts", facts), ("traces", traces), *others, *blocks])
+        core["embedded"] = {"traces": len(places), "why": reasons}
+        traces = _packed(traces_of(rows, core["buckets"]["start"], places))
+        page = _page(core, [("facts", facts), ("traces", traces), *others, *blocks])
     with replacing(output) as stream:
         stream.write(page)
     return Report(len(page), found.spans, found.traces, len(places), problems)
 
 
-def _collected(reader: Reader, advance: Optional[Callable[[float], None]]) -> Collection:
-    blocks = _blocks(reader)
-    if advance is not None:
-        blocks = _counting(blocks, advance)
-    # Nothing here makes cycles, and to look for them among a million records takes long.
+@contextmanager
+def _without_collector() -> Generator[None, None, None]:
+    """Nothing here makes cycles, and to look for them among a million records takes long."""
     was_on = gc.isenabled()
     gc.disable()
     try:
-        return collect(blocks)
+        yield
     finally:
         if was_on:
             gc.enable()
 
 
-def _blocks(reader: Reader) -> Iterator[list[dict[str, Any]]]:
-    lists = getattr(reader, "documents", None)
-    if lists is not None:
-        return cast("Iterator[list[dict[str, Any]]]", lists())
-    return ([record.to_dict()] for record in reader.records())
+def _blocks(reader: Reader) -> Iterator[Columns]:
+    columns = getattr(reader, "columns", None)
+    if columns is not None:
+        return cast("Iterator[Columns]", columns())
+    return (columns_of([record.to_dict()]) for record in reader.records())
 
 
-def _counting(
-    blocks: Iterator[list[dict[str, Any]]], advance: Callable[[float], None]
-) -> Iterator[list[dict[str, Any]]]:
+def _counting(blocks: Iterator[Columns], advance: Callable[[float], None]) -> Iterator[Columns]:
     for block in blocks:
-        advance(len(block))
+        advance(len(block[0]))
         yield block
 
 
@@ -154,15 +151,15 @@ def _wanted(found: Collection) -> tuple[list[str], list[tuple[str, int]]]:
     take("with findings", (t for f in found.quality.findings.values() for t in f.traces), 40)
 
     def by(name: str) -> list[str]:
-        return [row.id for _, _, row in sorted(found.listed[name], key=lambda e: -e[0])]
+        return [row.id for row in found.listed[name].rows]
 
     take("newest", by("newest"), 60)
     take("failed", by("failed"), 120)
     take("slowest", by("slowest"), 60)
     take("dearest", by("dearest"), 60)
     take("typical", (row.id for row in found.typical.values()), 60)
-    sessions = sorted(found.sessions.values(), key=lambda session: -session.last)
-    take("in sessions", (t for s in sessions[:20] for t in s.traces), 200)
+    sessions = found.sessions.newest()[:20]
+    take("in sessions", (t for _, session in sessions for t in session.traces), 200)
     take("newest", by("newest"), 400)
     return list(chosen), reasons
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Container
 from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
+from peekr.dashboard.cells import Call, Dims
 from peekr.dashboard.figures import Series
 
 __all__ = [
-    "Call",
     "ErrorGroup",
+    "Failure",
     "OpenTrace",
-    "Session",
+    "Shortlist",
     "Span",
     "TraceRow",
     "Work",
@@ -22,30 +23,69 @@ __all__ = [
     "wrappers",
 ]
 
-Call = tuple[Any, ...]
-"""A model call: internal, cut short, wait, tokens in, out, cached, reasoning, cost, and whether it
-is a call of a language model."""
-_Dims = Optional[tuple[int, ...]]
-Span = tuple[str, Optional[str], str, "Work", float, float, str, bool, _Dims, Optional[Call]]
-"""Id, parent's id, name, work, start in seconds, milliseconds (-1 where there are none), error
-(empty where it is ok), usage, dimensions where they matter, call.
+Span = tuple[str, Optional[str], str, float, float, "Work", Optional[Dims]]
+"""Id, parent's id, name, start in seconds, milliseconds (-1 where there are none), work, dimensions
+where they matter.
 
-Plain tuples: a million of them are made.
+A plain tuple: a million of them are made.
 """
 
 
-class OpenTrace:
-    """A trace whose spans are still coming."""
+class Failure(NamedTuple):
+    """A span that failed.
 
-    __slots__ = ("answer", "question", "root", "score", "session", "spans", "user")
+    Attributes:
+        start: Unix seconds.
+        key: Its message, masked.
+        model: The number of its model.
+    """
+
+    span: str
+    parent: Optional[str]
+    name: str
+    start: float
+    key: str
+    model: int
+
+
+class OpenTrace:
+    """A trace whose spans are still coming.
+
+    Attributes:
+        calls: Those of models, without those of judges.
+        ids: The span's id of each of the calls.
+        used: The ids of spans with usage.
+        judged: Of those the ones that are calls of judges.
+        root: The span without a parent.
+    """
+
+    __slots__ = (
+        "answer",
+        "calls",
+        "failures",
+        "ids",
+        "judged",
+        "question",
+        "root",
+        "score",
+        "session",
+        "spans",
+        "tools",
+        "used",
+        "user",
+    )
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
+        self.calls: list[Call] = []
+        self.ids: list[str] = []
+        self.used: list[str] = []
+        self.judged: list[str] = []
+        self.failures: list[Failure] = []
         self.root: Optional[Span] = None
-        self.question = self.answer = ""
-        self.session = ""
-        self.user = ""
+        self.question = self.answer = self.session = self.user = ""
         self.score: Optional[float] = None
+        self.tools = 0
 
 
 class TraceRow(NamedTuple):
@@ -78,15 +118,32 @@ class TraceRow(NamedTuple):
 
 
 class Work:
-    """Spans of one kind and name."""
+    """Spans of one kind and name.
 
-    __slots__ = ("durations", "errors", "kind", "n", "self_ms")
+    Attributes:
+        durations: Milliseconds of those that did not fail.
+        failed_ms: Milliseconds of those that failed, together.
+        covered_ms: What the children of all of them cover.
+        untimed: Spans without a duration that did not fail.
+    """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.n = self.errors = 0
-        self.self_ms = 0.0
+    __slots__ = ("covered_ms", "durations", "errors", "failed_ms", "is_call", "kind", "untimed")
+
+    def __init__(self, kind: str, is_call: bool) -> None:
+        self.kind, self.is_call = kind, is_call
+        self.errors = self.untimed = 0
+        self.failed_ms = self.covered_ms = 0.0
         self.durations: array[float] = array("d")
+
+    @property
+    def n(self) -> int:
+        """How many spans."""
+        return len(self.durations) + self.errors + self.untimed
+
+    @property
+    def self_ms(self) -> float:
+        """The time of the spans without that of their children."""
+        return sum(self.durations) + self.failed_ms - self.covered_ms
 
 
 class ErrorGroup:
@@ -102,66 +159,63 @@ class ErrorGroup:
         self.traces: list[str] = []
 
 
-class Session:
-    """The traces of one conversation."""
+class Shortlist:
+    """The rows with the largest keys, so many."""
 
-    __slots__ = (
-        "active_ms",
-        "cost",
-        "errors",
-        "first",
-        "last",
-        "tenant",
-        "tokens",
-        "traces",
-        "turns",
-        "user",
-    )
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: list[tuple[float, int, TraceRow]] = []
+        self._sequence = 0
+        self.least = -math.inf
+        """A row with a smaller key than this need not be offered."""
 
-    def __init__(self) -> None:
-        self.user = self.tenant = ""
-        self.turns = self.errors = 0
-        self.active_ms = self.tokens = 0.0
-        self.cost: Optional[float] = None
-        self.first = self.last = 0.0
-        self.traces: list[str] = []
+    def add(self, key: float, row: TraceRow) -> None:
+        """Offer a row."""
+        if key > self.least:
+            self._sequence += 1
+            self._held.append((key, -self._sequence, row))
+            # Cut now and then: one sort of many is much cheaper than a heap kept in order.
+            if len(self._held) >= 2 * self._limit:
+                self._cut()
+
+    def _cut(self) -> None:
+        self._held.sort(reverse=True)
+        if len(self._held) >= self._limit:
+            del self._held[self._limit :]
+            self.least = self._held[-1][0]
+
+    @property
+    def rows(self) -> list[TraceRow]:
+        """The rows, the one with the largest key first; of equal keys the earlier one."""
+        self._cut()
+        return [row for _, _, row in self._held]
 
 
 def topmost(spans: list[Span]) -> Span:
     """The span that stands for a trace whose root is not in the file."""
     ids = {span[0] for span in spans}
     tops = [span for span in spans if span[1] not in ids]
-    return min(tops or spans, key=lambda span: span[4])
+    return min(tops or spans, key=_start)
 
 
-_NONE: frozenset[str] = frozenset()
+def _start(span: Span) -> float:
+    return span[3]
 
 
-def wrappers(spans: list[Span], below: Container[str]) -> AbstractSet[str]:
-    """The ids of spans with usage that stand above another span with usage.
-
-    Args:
-        spans: A trace.
-        below: The ids of those that have children.
-    """
-    used = [span for span in spans if span[7]]
-    for span in used:
-        if span[0] in below:
-            break
-    else:
-        return _NONE
-    parents = {span[0]: span[1] for span in spans}
+def wrappers(trace: OpenTrace) -> AbstractSet[str]:
+    """The ids of spans with usage that stand above another span with usage."""
+    parents = {span[0]: span[1] for span in trace.spans}
     above: set[str] = set()
-    for span in used:
-        call = span[9]
-        if call is not None and call[0]:
+    judged = set(trace.judged)
+    for used in trace.used:
+        if used in judged:
             continue  # a judge's call is none of what it judges
-        parent = span[1]
+        parent = parents.get(used)
         # What was marked has marked all that is above it; so each span is visited once.
         while parent is not None and parent not in above:
             above.add(parent)
             parent = parents.get(parent)
-    return {span[0] for span in used if span[0] in above}
+    return above.intersection(trace.used)
 
 
 def covered_ms(start: float, ms: float, below: list[tuple[float, float]]) -> float:
@@ -170,14 +224,13 @@ def covered_ms(start: float, ms: float, below: list[tuple[float, float]]) -> flo
     Args:
         start: The span's, in seconds.
         ms: The span's duration.
-        below: The children's start and duration.
+        below: The children's start and end, in seconds.
     """
     end = start + ms / 1000.0
     if len(below) > 1:
         below.sort()
     covered, reached = 0.0, start
-    for begin, took in below:
-        stop = begin + took / 1000.0
+    for begin, stop in below:
         if stop > end:
             stop = end
         if begin < reached:

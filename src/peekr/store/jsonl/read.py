@@ -16,6 +16,7 @@ import orjson
 from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
+from peekr.store.columns import Columns, columns_of, whole_columns
 from peekr.store.jsonl.line import BOM, NotARecordError, parse_line
 from peekr.store.jsonl.tail import JsonlTail
 from peekr.store.query import (
@@ -96,17 +97,43 @@ class JsonlReader:
                 for document in documents:
                     document["trace_id"]
             except (ValueError, KeyError, TypeError):
-                documents = [
-                    record.to_dict()
-                    for number, line in enumerate(lines, before + 1)
-                    if line
-                    and not line.isspace()
-                    and (record := self._parse_or_count(line, number)) is not None
-                ]
+                documents = self._documents_on(lines, before)
             before += len(lines)
             self._records += len(documents)
             yield documents
         self._require_something()
+
+    def columns(self) -> Iterator[Columns]:
+        """Every record as `documents` gives them, in columns; never an empty block."""
+        self._restart()
+        parse = orjson.loads
+        before = 0
+        for lines in self._blocks():
+            try:
+                made = whole_columns(map(parse, lines))
+            except (ValueError, KeyError, TypeError):
+                made = columns_of(self._documents_on(lines, before))
+            before += len(lines)
+            if made:
+                self._records += len(made[0])
+                yield made
+        self._require_something()
+
+    def _documents_on(self, lines: list[bytes], before: int) -> list[dict[str, Any]]:
+        """What is on lines of which not every one is a whole record."""
+        try:
+            found = [orjson.loads(line) for line in lines if line]
+            if all(isinstance(d["trace_id"], str) and isinstance(d["span_id"], str) for d in found):
+                return found
+        except (ValueError, KeyError, TypeError):
+            pass
+        return [
+            record.to_dict()
+            for number, line in enumerate(lines, before + 1)
+            if line
+            and not line.isspace()
+            and (record := self._parse_or_count(line, number)) is not None
+        ]
 
     def pick(self, trace_ids: set[str]) -> Iterator[Trace]:
         """The traces with these ids; see `Reader.pick`. Other lines are not parsed."""

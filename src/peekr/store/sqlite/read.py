@@ -16,8 +16,17 @@ import orjson
 from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
+from peekr.store.columns import FIELDS, Columns, columns_of
 from peekr.store.query import Problems, Query, Selection, Trace, pick_from, select_from
-from peekr.store.sqlite.readonly import DAMAGE, connect, explain, expressions, record_of
+from peekr.store.sqlite.readonly import (
+    DAMAGE,
+    connect,
+    explain,
+    expressions,
+    fields,
+    lenient_text,
+    record_of,
+)
 from peekr.store.sqlite.schema import COLUMNS, table_columns
 from peekr.store.sqlite.tail import SqliteTail
 
@@ -75,17 +84,20 @@ class SqliteReader:
     def records(self) -> Iterator[SpanRecord]:
         """Every record, in the order in which the rows were added."""
         self._restart()
-        last = 0
+        yield from self._records_after(None)
+        self._require_something()
+
+    def _records_after(self, last: Optional[int]) -> Iterator[SpanRecord]:
+        where = "" if last is None else f"WHERE rowid > {last:d}"
         try:
-            for row in self._connection.execute(f"{self._select} ORDER BY rowid"):
+            for row in self._connection.execute(f"{self._select} {where} ORDER BY rowid"):
                 record = self._record(row)
                 last = row[-1]
                 if record is not None:
                     yield record
         except DAMAGE as error:
             self._require_damage(error)
-            yield from self._salvaged(after=last)
-        self._require_something()
+            yield from self._salvaged(after=last or 0)
 
     def documents(self) -> Iterator[list[dict[str, Any]]]:
         """Every record as a JSON object, in the order in which they were added, a list at a time.
@@ -115,6 +127,42 @@ class SqliteReader:
             return None if record is None else record.to_dict()
         self._records += 1
         return document
+
+    def columns(self) -> Iterator[Columns]:
+        """Every record as `documents` gives them, in columns; never an empty block."""
+        self._restart()
+        last: Optional[int] = None
+        try:
+            # Decoded in C; a text that is not UTF-8 is an error then, and read below.
+            self._connection.text_factory = str
+            wanted = f"SELECT {fields(self._columns)} FROM spans ORDER BY rowid"
+            cursor = self._connection.execute(wanted)
+            while rows := cursor.fetchmany(_BLOCK_ROWS):
+                made: Columns = list(zip(*rows))
+                rowids = made.pop()
+                try:
+                    made[-1] = list(map(orjson.loads, made[-1]))
+                    self._records += len(rows)
+                except (ValueError, TypeError):
+                    made = self._mended(rows)
+                if made:
+                    yield made
+                last = rowids[-1]
+            self._connection.text_factory = lenient_text
+        except DAMAGE:
+            self._connection.text_factory = lenient_text
+            for record in self._records_after(last):
+                yield columns_of([record.to_dict()])
+        self._require_something()
+
+    def _mended(self, rows: list[tuple[Any, ...]]) -> Columns:
+        """The columns of rows of which not every one has attributes that are JSON."""
+        order = [FIELDS.index(name) if name in FIELDS else None for name in COLUMNS]
+        whole = (
+            (*(None if place is None else row[place] for place in order), row[-1]) for row in rows
+        )
+        records = [record for row in whole if (record := self._record(row)) is not None]
+        return columns_of(record.to_dict() for record in records)
 
     def pick(self, trace_ids: set[str]) -> Iterator[Trace]:
         """The traces with these ids; see `Reader.pick`."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import quote
@@ -13,9 +14,10 @@ from urllib.parse import quote
 from peekr.encoding import loads
 from peekr.plaintext import clean
 from peekr.record import FORMER_ID_CHARS, SpanRecord
+from peekr.store.columns import FIELDS
 from peekr.store.sqlite.schema import COLUMNS
 
-__all__ = ["DAMAGE", "connect", "explain", "expressions", "record_of"]
+__all__ = ["DAMAGE", "connect", "explain", "expressions", "fields", "lenient_text", "record_of"]
 
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What a statement raises on a damaged file; the second where SQLite's own message is damaged."""
@@ -100,7 +102,7 @@ def _open(path: str, option: str) -> sqlite3.Connection:
 
 
 def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
-    connection.text_factory = _text
+    connection.text_factory = lenient_text
     try:
         # The first statement is what opens the file.
         connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
@@ -110,16 +112,26 @@ def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
     return connection
 
 
-def _text(data: bytes) -> str:
+def lenient_text(data: bytes) -> str:
+    """A stored text, whatever its bytes are."""
     return data.decode("utf-8", "replace")
 
 
 def expressions(present: frozenset[str]) -> str:
     """The columns to select: those of `COLUMNS`, NULL where one is missing, and the rowid."""
-    parts = [column if column in present else f"NULL AS {column}" for column in COLUMNS]
+    return _listed(COLUMNS, present)
+
+
+def fields(present: frozenset[str]) -> str:
+    """The columns to select for `store.columns`: those of its `FIELDS`, and the rowid."""
+    return _listed(FIELDS, present)
+
+
+def _listed(names: Sequence[str], present: frozenset[str]) -> str:
+    parts = [name if name in present else f"NULL AS {name}" for name in names]
     if "attributes" in present:
         # As bytes: the JSON parser decodes it, and faster.
-        parts[COLUMNS.index("attributes")] = "CAST(attributes AS BLOB)"
+        parts[names.index("attributes")] = "CAST(attributes AS BLOB)"
     return ", ".join([*parts, "rowid"])
 
 
