@@ -201,7 +201,9 @@ class _ChatStream:
         if event.get("usage"):
             self._usage = event["usage"]
         for entry in objs(event.get("choices")):
-            index = entry.get("index") or 0
+            index: Any = entry.get("index")
+            if index.__class__ is not int:
+                index = 0
             choice = self._choices.get(index)
             if choice is None:
                 choice = self._choices[index] = _Choice()
@@ -226,8 +228,8 @@ class _ChatStream:
 
 def _add_call(choice: _Choice, entry: dict[str, Any]) -> None:
     index = entry.get("index")
-    if index is None:
-        index = entry.get("id") or len(choice.calls)
+    if index.__class__ is not int:
+        index = text_of(entry.get("id")) or len(choice.calls)
     call = choice.calls.get(index)
     if call is None:
         call = choice.calls[index] = {"id": None, "function": {}, "pieces": []}

@@ -17,6 +17,7 @@ from peekr.instrumentation.bedrock.form import (
     text_of,
     whole_input,
 )
+from peekr.instrumentation.sound import joined
 from peekr.messages import (
     Message,
     Part,
@@ -65,7 +66,7 @@ class ClaudeForm:
         return Response(
             id=body.get("id"),
             model=body.get("model"),
-            finish_reasons=[str(reason)] if reason else None,
+            finish_reasons=[reason] if reason else None,
             usage=_usage(body.get("usage")),
             output=[message(role, parts, finish_reason=reason or "")] if parts else None,
         )
@@ -182,12 +183,12 @@ class _ClaudeStream:
         event = cast("dict[str, Any]", chunk)
         kind = event.get("type")
         if kind == "content_block_delta":
-            pieces = self._pieces.setdefault(event.get("index"), {})
+            pieces = self._pieces.setdefault(_place(event), {})
             for name, value in obj(event.get("delta")).items():
                 if name in _DELTAS and isinstance(value, str):
                     pieces.setdefault(name, []).append(value)
         elif kind == "content_block_start":
-            self._blocks[event.get("index")] = obj(event.get("content_block"))
+            self._blocks[_place(event)] = obj(event.get("content_block"))
         elif kind == "message_start":
             self._message = dict(obj(event.get("message")))
             self._usage = dict(obj(self._message.get("usage")))
@@ -205,12 +206,12 @@ class _ClaudeStream:
     def response(self) -> Response:
         """What has arrived."""
         content: list[dict[str, Any]] = []
-        for index in sorted({*self._blocks, *self._pieces}, key=lambda at: at or 0):
+        for index in sorted({*self._blocks, *self._pieces}):
             block = dict(self._blocks.get(index, {"type": "text"}))
             for name, pieces in self._pieces.get(index, {}).items():
                 target = _DELTAS[name]
                 before = block.get(target)
-                block[target] = (before if isinstance(before, str) else "") + "".join(pieces)
+                block[target] = (before if isinstance(before, str) else "") + joined(pieces)
             if block.get("type") != "text" or block.get("text"):
                 content.append(block)
         response = self._form.response({**self._message, "content": content, "usage": self._usage})
@@ -221,6 +222,11 @@ class _ClaudeStream:
 
 # The pieces of a block, and the field of the block that they make up.
 _DELTAS = {"text": "text", "thinking": "thinking", "partial_json": "input"}
+
+
+def _place(event: dict[str, Any]) -> int:
+    index: Any = event.get("index")
+    return index if index.__class__ is int else 0
 
 
 def _given(values: Any) -> dict[str, Any]:

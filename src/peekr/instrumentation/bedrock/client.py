@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from peekr.instrumentation import Fault, Request, Usage
 from peekr.instrumentation.bedrock.form import obj, whole_input
+from peekr.instrumentation.sound import count
 from peekr.messages import dump
 from peekr.semconv import otel, own
 
@@ -97,7 +98,8 @@ def _for_an_hour(counts: Mapping[str, Any]) -> Optional[int]:
     if not isinstance(details, list):
         return None
     entries = map(obj, cast("list[Any]", details))
-    return sum(one.get("inputTokens") or 0 for one in entries if one.get("ttl") == "1h") or None
+    kept = (count(one.get("inputTokens")) for one in entries if one.get("ttl") == "1h")
+    return sum(one or 0 for one in kept) or None
 
 
 def headers_of(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,8 +122,8 @@ def counted(headers: Mapping[str, Any]) -> Optional[Usage]:
 
 def _number(value: Any) -> Optional[int]:
     try:
-        return int(value)
-    except (TypeError, ValueError):
+        return count(int(value))
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -133,7 +135,7 @@ def answer_attributes(answer: Mapping[str, Any], latency_ms: Any = None) -> dict
         made[own.PEEKR_REQUEST_ID] = request_id
     if latency_ms is None:
         latency_ms = _number(headers_of(answer).get("x-amzn-bedrock-invocation-latency"))
-    if latency_ms is not None:
+    if isinstance(latency_ms, (int, float)):
         made[own.PEEKR_RESPONSE_LATENCY_MS] = latency_ms
     return made
 

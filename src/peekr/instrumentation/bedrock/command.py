@@ -9,6 +9,7 @@ from typing import Any, Optional, cast
 
 from peekr.instrumentation import Accumulator, Request, Response, Usage
 from peekr.instrumentation.bedrock.form import obj, objs, parameters, sampling, text_of
+from peekr.instrumentation.sound import count
 from peekr.messages import Message, Part, message, text, tool_call, tool_response
 
 __all__ = ["CommandForm"]
@@ -58,7 +59,7 @@ class CommandForm:
         parts += _calls(body.get("tool_calls"))
         return Response(
             id=body.get("response_id") or body.get("id"),
-            finish_reasons=[str(reason)] if reason else None,
+            finish_reasons=[reason] if reason else None,
             usage=_usage(body.get("meta")),
             output=[message("assistant", parts, finish_reason=reason or "")] if parts else None,
         )
@@ -70,10 +71,8 @@ class CommandForm:
 
 def _usage(meta: Any) -> Optional[Usage]:
     counts = obj(obj(meta).get("tokens")) or obj(obj(meta).get("billed_units"))
-    sent, made = counts.get("input_tokens"), counts.get("output_tokens")
-    if sent is None and made is None:
-        return None
-    return Usage(None if sent is None else int(sent), None if made is None else int(made))
+    sent, made = count(counts.get("input_tokens")), count(counts.get("output_tokens"))
+    return None if sent is None and made is None else Usage(sent, made)
 
 
 def _message(entry: dict[str, Any]) -> Message:

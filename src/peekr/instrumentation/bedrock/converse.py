@@ -194,7 +194,7 @@ def _response(body: dict[str, Any]) -> Response:
         output = [message(role, _parts(said.get("content")), finish_reason=reason or "")]
     return Response(
         model=client.routed_model(body.get("trace")),
-        finish_reasons=[str(reason)] if reason else None,
+        finish_reasons=[reason] if reason else None,
         usage=client.converse_usage(body.get("usage")),
         output=output,
     )

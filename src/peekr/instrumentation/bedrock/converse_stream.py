@@ -7,6 +7,7 @@ from typing import Any, Optional, cast
 from peekr.instrumentation import Fault, Response
 from peekr.instrumentation.bedrock import client
 from peekr.instrumentation.bedrock.form import obj, text_of
+from peekr.instrumentation.sound import joined
 from peekr.messages import Part, message, reasoning, text, tool_call
 
 __all__ = ["ConverseStream"]
@@ -24,7 +25,7 @@ class _Block:
         self.citations: list[Any] = []
 
     def part(self) -> Optional[Part]:
-        said = "".join(self.pieces)
+        said = joined(self.pieces)
         if self.kind == "toolUse":
             return tool_call(self.start.get("toolUseId"), self.start.get("name"), said)
         if self.kind == "reasoningContent":
@@ -35,9 +36,6 @@ class _Block:
                 part["citations"] = self.citations
             return part if said else None
         return {"type": self.kind} if self.kind else None
-
-
-_NO_DELTA: dict[str, Any] = {}
 
 
 class ConverseStream:
@@ -57,10 +55,12 @@ class ConverseStream:
         """Take an event, or first of all the response's metadata."""
         event = cast("dict[str, Any]", chunk)
         found: Any = event.get("contentBlockDelta")
-        if found is not None:
+        if found.__class__ is dict:
             index = found.get("contentBlockIndex")
+            if index.__class__ is not int:
+                index = 0
             block = self._blocks.get(index) or self._block(index)
-            delta = cast("dict[str, Any]", found.get("delta") or _NO_DELTA)
+            delta = obj(found.get("delta"))
             said = delta.get("text")
             if said is not None:
                 block.kind = "text"
@@ -68,14 +68,15 @@ class ConverseStream:
             else:
                 _add_delta(block, delta)
         elif "contentBlockStart" in event:
-            found = event["contentBlockStart"]
-            block = self._block(found.get("contentBlockIndex"))
+            found = obj(event["contentBlockStart"])
+            index = found.get("contentBlockIndex")
+            block = self._block(index if index.__class__ is int else 0)
             for kind, start in obj(found.get("start")).items():
                 block.kind, block.start = kind, obj(start)
         elif "messageStart" in event:
-            self._role = event["messageStart"].get("role") or "assistant"
+            self._role = obj(event["messageStart"]).get("role") or "assistant"
         elif "messageStop" in event:
-            self._reason = event["messageStop"].get("stopReason")
+            self._reason = obj(event["messageStop"]).get("stopReason")
         elif "metadata" in event:
             self._metadata = obj(event["metadata"])
         elif "ResponseMetadata" in event:
@@ -129,7 +130,7 @@ def _add_delta(block: _Block, delta: dict[str, Any]) -> None:
     for kind, value in delta.items():
         if kind in ("toolUse", "reasoningContent"):
             block.kind = kind
-            block.pieces.append(text_of(value.get("input" if kind == "toolUse" else "text")))
+            block.pieces.append(text_of(obj(value).get("input" if kind == "toolUse" else "text")))
         elif kind == "citation":
             block.citations.append(value)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Optional, Protocol, cast
 
 from peekr.instrumentation import Accumulator, Request, Response, Usage
+from peekr.instrumentation.sound import count
 from peekr.semconv import otel
 
 __all__ = ["Form", "merged", "obj", "objs", "parameters", "sampling", "text_of", "whole_input"]
@@ -132,9 +133,9 @@ def sampling(body: Mapping[str, Any]) -> dict[str, Any]:
                 entries = cast("list[Any]", stop)
                 made[otel.GEN_AI_REQUEST_STOP_SEQUENCES] = [str(entry) for entry in entries]
         for key in _CHOICES:
-            count = holder.get(key)
-            if isinstance(count, int) and count > 1:
-                made[otel.GEN_AI_REQUEST_CHOICE_COUNT] = count
+            choices = holder.get(key)
+            if isinstance(choices, int) and choices > 1:
+                made[otel.GEN_AI_REQUEST_CHOICE_COUNT] = choices
     return made
 
 
@@ -154,9 +155,10 @@ def whole_input(sent: Any, read: Any, written: Any) -> Optional[int]:
     Source: "Prompt caching for faster model inference" in Amazon Bedrock's user guide: input
     tokens are those that are neither read from the cache nor written to it.
     """
-    if not isinstance(sent, int):
+    fresh = count(sent)
+    if fresh is None:
         return None
-    return sent + (read or 0) + (written or 0)
+    return fresh + (count(read) or 0) + (count(written) or 0)
 
 
 def merged(first: Optional[Usage], second: Optional[Usage]) -> Optional[Usage]:

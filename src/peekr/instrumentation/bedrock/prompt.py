@@ -11,6 +11,7 @@ from typing import Any, Optional, cast
 
 from peekr.instrumentation import Accumulator, Request, Response, Usage
 from peekr.instrumentation.bedrock.form import obj, objs, parameters, sampling
+from peekr.instrumentation.sound import count
 from peekr.messages import Message, Part, binary, message, text
 
 __all__ = ["PromptForm"]
@@ -99,8 +100,8 @@ class _PromptStream:
         for key in ("id", "model"):
             if body.get(key) is not None:
                 self._head[key] = body[key]
-        counted = body.get("inputTextTokenCount", body.get("prompt_token_count"))
-        if isinstance(counted, int):
+        counted = count(body.get("inputTextTokenCount", body.get("prompt_token_count")))
+        if counted is not None:
             self._input = counted
         entries = next(
             (found for found in (objs(body.get(name)) for name in _LISTS) if found), None
@@ -117,8 +118,9 @@ class _PromptStream:
         if reason is not None:
             self._reasons[at] = reason
         for name in ("totalOutputTextTokenCount", "tokenCount", "generation_token_count"):
-            if isinstance(entry.get(name), int):
-                self._outputs[at] = entry[name]  # of a stream's chunks the last tells the total
+            counted = count(entry.get(name))
+            if counted is not None:
+                self._outputs[at] = counted  # of a stream's chunks the last tells the total
 
     def response(self) -> Response:
         """What has arrived; complete with the reason why it finished."""
@@ -133,7 +135,7 @@ class _PromptStream:
         answer_id = self._head.get("id")
         model = self._head.get("model")
         return Response(
-            id=None if answer_id is None else str(answer_id),
+            id=str(answer_id) if isinstance(answer_id, (str, int)) else None,
             model=model if isinstance(model, str) else None,
             finish_reasons=[reason for _, reason in sorted(self._reasons.items())] or None,
             usage=usage,
