@@ -14,6 +14,7 @@ from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
 from peekr.instrumentation import Fault, Usage, fields
+from peekr.instrumentation.sound import count, dumped
 from peekr.messages import binary
 from peekr.semconv import otel
 
@@ -95,7 +96,12 @@ def get(value: Any, name: str) -> Any:
         entries = cast("dict[str, Any]", value)
         found = entries.get(name)
         return entries.get(_camel(name)) if found is None else found
-    return getattr(value, name, None)
+    found = getattr(value, name, None)
+    # A text where an object belongs has an `index` of its own.
+    return None if found.__class__ is _METHOD else found
+
+
+_METHOD = type("".index)
 
 
 def items_of(value: Any) -> list[Any]:
@@ -104,10 +110,10 @@ def items_of(value: Any) -> list[Any]:
 
 
 def word(value: Any) -> Optional[str]:
-    """The provider's word behind an enumeration's member or a text; None for nothing."""
-    if value is None or value == "":
-        return None
-    return str(value.value) if isinstance(value, Enum) else str(value)
+    """The provider's word behind an enumeration's member or a text; None for anything else."""
+    if isinstance(value, Enum):
+        value = value.value
+    return value if isinstance(value, str) and value else None
 
 
 @lru_cache(maxsize=512)
@@ -226,7 +232,7 @@ def _json_value(value: Any) -> Any:
         return [_json_value(entry) for entry in cast("list[Any]", value)]
     dump = getattr(value, "model_dump", None)
     if callable(dump):
-        return dump(mode="json", exclude_none=True)
+        return dumped(value)
     if value is None or isinstance(value, (str, int, float)):
         return value
     return str(value)  # such as `list[Model]` for a schema
@@ -243,14 +249,14 @@ def usage(counts: Any) -> Optional[Usage]:
     """
     if counts is None:
         return None
-    prompt = get(counts, "prompt_token_count")
-    candidates = get(counts, "candidates_token_count")
+    prompt = count(get(counts, "prompt_token_count"))
+    candidates = count(get(counts, "candidates_token_count"))
     if candidates is None:
-        candidates = get(counts, "response_token_count")
-    thoughts = get(counts, "thoughts_token_count")
+        candidates = count(get(counts, "response_token_count"))
+    thoughts = count(get(counts, "thoughts_token_count"))
     prompt_details = get(counts, "prompt_tokens_details")
     return Usage(
-        input=_sum(prompt, get(counts, "tool_use_prompt_token_count")),
+        input=_sum(prompt, count(get(counts, "tool_use_prompt_token_count"))),
         output=_sum(candidates, thoughts),
         cache_read=get(counts, "cached_content_token_count"),
         reasoning=thoughts,
@@ -268,7 +274,7 @@ def _sum(first: Optional[int], second: Optional[int]) -> Optional[int]:
 
 def _of_modality(details: Any, modality: str) -> Optional[int]:
     counts = [
-        get(entry, "token_count") or 0
+        count(get(entry, "token_count")) or 0
         for entry in items_of(details)
         if word(get(entry, "modality")) == modality
     ]

@@ -9,6 +9,7 @@ from typing import Any, Optional, cast
 
 from peekr.instrumentation import fields
 from peekr.instrumentation.google_genai.client import get, items_of
+from peekr.instrumentation.sound import dumped
 
 __all__ = ["tool_definitions"]
 
@@ -115,4 +116,4 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(entry) for entry in cast("list[Any]", value)]
     dump = getattr(value, "model_dump", None)
-    return dump(mode="json", exclude_none=True) if callable(dump) else value
+    return dumped(value) if callable(dump) else value

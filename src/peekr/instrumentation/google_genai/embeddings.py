@@ -10,6 +10,7 @@ from peekr.instrumentation.google_genai import client
 from peekr.instrumentation.google_genai.client import get, items_of
 from peekr.instrumentation.google_genai.contents import input_messages, part_of
 from peekr.instrumentation.google_genai.generate import GenerateExtractor
+from peekr.instrumentation.sound import count
 from peekr.messages import Message, message
 from peekr.semconv import otel, own
 
@@ -84,7 +85,7 @@ def _inputs(contents: Any) -> Optional[list[Message]]:
 def _counted(vectors: list[Any]) -> Optional[Usage]:
     """Vertex AI counts tokens for each content by itself."""
     counts = [get(get(vector, "statistics"), "token_count") for vector in vectors]
-    known = [int(count) for count in counts if count is not None]
+    known = [number for number in map(count, counts) if number is not None]
     return Usage(input=sum(known)) if known else None
 
 

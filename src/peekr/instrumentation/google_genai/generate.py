@@ -155,7 +155,9 @@ class _GenerateStream:
             self._add_candidate(entry)
 
     def _add_candidate(self, entry: Any) -> None:
-        index = get(entry, "index") or 0
+        index = get(entry, "index")
+        if index.__class__ is not int:
+            index = 0
         candidate = self._candidates.get(index)
         if candidate is None:
             candidate = self._candidates[index] = _Candidate()
