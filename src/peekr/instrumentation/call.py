@@ -29,6 +29,7 @@ from peekr.instrumentation import (
 )
 from peekr.instrumentation.propagation import withhold
 from peekr.instrumentation.runtime import ACTIVE_KEY, Hook, Runtime, open_streams
+from peekr.instrumentation.sound import clean
 from peekr.late import loaded
 from peekr.messages import dump
 from peekr.pricing.book import Pending, PriceBook, tier_of
@@ -344,6 +345,7 @@ class Call:
             seconds = (self.first_chunk_ns - self._start_ns) / 1e9
             content[otel.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = seconds
         if response is not None:
+            clean(response)
             self._read_response(response)
             fault = fault or response.fault
         if fault is not None:
