@@ -103,7 +103,8 @@ def _is_content(entry: Any) -> bool:
 
 def _message(content: Any) -> Message:
     role = get(content, "role") or "user"
-    return message(_ROLES.get(role, str(role)), _parts(get(content, "parts")))
+    name = role if isinstance(role, str) else str(role)
+    return message(_ROLES.get(name, name), _parts(get(content, "parts")))
 
 
 def _name_role(entry: Message) -> None:
