@@ -60,7 +60,7 @@ def tool_definitions(tools: Any, functions: Any = None) -> Optional[list[dict[st
     """Tool definitions in the conventions' form: type, name, description, parameters."""
     made: list[dict[str, Any]] = []
     for tool in entries(tools):
-        kind = field(tool, "type") or "function"
+        kind = str(field(tool, "type") or "function")
         inner = field(tool, kind)
         source = inner if inner is not None else tool
         made.append(_definition(kind, source))
