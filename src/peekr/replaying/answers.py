@@ -159,6 +159,7 @@ def refusal(record: SpanRecord, *, asked_again: bool = False) -> Optional[str]:
     held: list[Any] = [attributes.get("input")]
     held.append(attributes.get(otel.GEN_AI_TOOL_DEFINITIONS))
     held.append(attributes.get(own.PEEKR_REQUEST_PARAMETERS))
+    held.append(attributes.get(own.PEEKR_REQUEST_FORM))
     if not asked_again:
         if record.status == "ok" and "output" not in attributes and _says_something(attributes):
             return "its answer was not captured"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 from opentelemetry import trace as otel_trace
 
 from peekr import bootstrap, tracing
+from peekr.encoding import dumps
 from peekr.errors import ReplayError
 from peekr.instrumentation.sdks import add_admission, remove_admission
 from peekr.pricing.book import PriceBook
@@ -26,10 +28,20 @@ __all__ = ["NAME", "Run", "estimate_usd", "requests_of", "send"]
 NAME = "peekr.replay"
 """The name of the span around a new run."""
 
+# The variable by which each SDK is told where to send, and the end of its own service's name.
 _VARIABLES = {
-    "openai": ("OPENAI_BASE_URL", "api.openai.com"),
-    "anthropic": ("ANTHROPIC_BASE_URL", "api.anthropic.com"),
+    "openai": ("OPENAI_BASE_URL", "openai.com"),
+    "anthropic": ("ANTHROPIC_BASE_URL", "anthropic.com"),
+    "bedrock": ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "amazonaws.com"),
+    "gemini": ("GOOGLE_GEMINI_BASE_URL", "googleapis.com"),
 }
+_OTHER_VARIABLES = {
+    ("openai", "azure.ai.openai"): ("AZURE_OPENAI_ENDPOINT", ""),
+    ("anthropic", "aws.bedrock"): ("ANTHROPIC_BEDROCK_BASE_URL", "amazonaws.com"),
+    ("anthropic", "gcp.vertex_ai"): ("ANTHROPIC_VERTEX_BASE_URL", "googleapis.com"),
+    ("gemini", "gcp.vertex_ai"): ("GOOGLE_VERTEX_BASE_URL", "googleapis.com"),
+}
+_REGION = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com")
 
 
 class Run(NamedTuple):
@@ -135,44 +147,77 @@ def _send_one(asking: Asking, errors: list[str]) -> None:
 
 def _check_address(asking: Asking) -> None:
     """Send nothing to another service than the one it was recorded from, unless told where."""
-    variable, home = _VARIABLES.get(asking.provider, ("", ""))
+    known = _VARIABLES[asking.provider]
+    variable, home = _OTHER_VARIABLES.get((asking.provider, _service_of(asking)), known)
     address = asking.record.attributes.get(otel.SERVER_ADDRESS)
-    if variable and isinstance(address, str) and address != home and variable not in os.environ:
-        raise ReplayError(
-            f"{asking.record.name} (span {asking.record.span_id}) was sent to {address}: set "
-            f"{variable} to where it is to be sent now"
-        )
+    if not isinstance(address, str) or {variable, known[0]} & os.environ.keys():
+        return
+    if home and (address == home or address.endswith((f".{home}", f"-{home}"))):
+        return
+    raise ReplayError(
+        f"{asking.record.name} (span {asking.record.span_id}) was sent to {address}: set "
+        f"{variable} to where it is to be sent now"
+    )
+
+
+def _service_of(asking: Asking) -> str:
+    """The service that a call was recorded from; empty where another provider is asked."""
+    record = asking.record
+    own_one = record.name.startswith(f"{asking.provider}.")
+    return str(record.attributes.get(otel.GEN_AI_PROVIDER_NAME) or "") if own_one else ""
 
 
 def _openai(asking: Asking) -> None:
-    with importlib.import_module("openai").OpenAI() as client:
+    sdk: Any = importlib.import_module("openai")
+    # Azure's addresses are taken by either client; the variable says which.
+    is_azure = _service_of(asking) == "azure.ai.openai" and "AZURE_OPENAI_ENDPOINT" in os.environ
+    with (sdk.AzureOpenAI if is_azure else sdk.OpenAI)() as client:
         resource: Any = {
             "chat": client.chat.completions,
             "completions": client.completions,
             "responses": client.responses,
+            "embeddings": client.embeddings,
         }[asking.method]
         _consume(_call(resource.create, asking.arguments), asking.stream)
 
 
 def _anthropic(asking: Asking) -> None:
-    with importlib.import_module("anthropic").Anthropic() as client:
+    sdk: Any = importlib.import_module("anthropic")
+    classes = {"aws.bedrock": "AnthropicBedrock", "gcp.vertex_ai": "AnthropicVertex"}
+    with getattr(sdk, classes.get(_service_of(asking), "Anthropic"))() as client:
         _consume(_call(client.messages.create, asking.arguments), asking.stream)
 
 
 def _gemini(asking: Asking) -> None:
-    client: Any = importlib.import_module("google.genai").Client()
+    sdk: Any = importlib.import_module("google.genai")
+    service = _service_of(asking)
+    # Else the environment says which of the two services is asked.
+    chosen = {"vertexai": service == "gcp.vertex_ai"} if service else {}
+    client: Any = sdk.Client(**chosen)  # one that nobody holds closes itself
     method: Any = client.models.generate_content
-    if asking.stream:
+    if asking.method == "embed_content":
+        method = client.models.embed_content
+    elif asking.stream:
         method = client.models.generate_content_stream
     _consume(method(**asking.arguments), asking.stream)
 
 
 def _bedrock(asking: Asking) -> None:
-    client: Any = importlib.import_module("boto3").client("bedrock-runtime")
-    if not asking.stream:
+    found = _REGION.fullmatch(str(asking.record.attributes.get(otel.SERVER_ADDRESS)))
+    region = {"region_name": found.group(1)} if found and _service_of(asking) else {}
+    client: Any = importlib.import_module("boto3").client("bedrock-runtime", **region)
+    if asking.method == "invoke_model":
+        arguments = dict(asking.arguments)
+        if "body" in arguments:
+            arguments["body"] = dumps(arguments["body"])
+        if asking.stream:
+            _consume(client.invoke_model_with_response_stream(**arguments)["body"], True)
+        else:
+            client.invoke_model(**arguments)["body"].read()
+    elif asking.stream:
+        _consume(client.converse_stream(**asking.arguments)["stream"], True)
+    else:
         client.converse(**asking.arguments)
-        return
-    _consume(client.converse_stream(**asking.arguments)["stream"], True)
 
 
 _SENDERS = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini, "bedrock": _bedrock}

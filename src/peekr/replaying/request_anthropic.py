@@ -9,7 +9,7 @@ from peekr.replaying.reply import json_text
 from peekr.replaying.request_parts import Parts, apart, lost, named, one_text
 from peekr.semconv import otel
 
-__all__ = ["messages"]
+__all__ = ["WORDS", "messages"]
 
 _ANTHROPIC = {
     otel.GEN_AI_REQUEST_TEMPERATURE: "temperature",
@@ -21,15 +21,19 @@ _ANTHROPIC = {
 
 
 _DEFAULT_MAX_TOKENS = 4096
+_ROLES = ("assistant", "system")
 
 
 def messages(parts: Parts) -> dict[str, Any]:
     """The arguments of `messages.create`."""
     messages, system = apart(parts)
+    if parts.is_own:
+        # Instructions among the messages stay where they were.
+        messages, system = parts.messages, [one for e in parts.system for one in e["parts"]]
     made: dict[str, Any] = {"model": parts.model, "max_tokens": _DEFAULT_MAX_TOKENS}
     made["messages"] = [
         {
-            "role": "assistant" if entry.get("role") == "assistant" else "user",
+            "role": entry["role"] if entry.get("role") in _ROLES else "user",
             "content": _anthropic_content(entry["parts"]),
         }
         for entry in messages
@@ -43,7 +47,7 @@ def messages(parts: Parts) -> dict[str, Any]:
     if parts.stream:
         made["stream"] = True
     if parts.tools:
-        made["tools"] = [_anthropic_tool(tool) for tool in parts.tools]
+        made["tools"] = [_anthropic_tool(tool, parts.is_own) for tool in parts.tools]
     return made
 
 
@@ -52,14 +56,14 @@ def _anthropic_content(parts: list[Part]) -> Any:
     return whole if whole is not None else [_anthropic_block(part) for part in parts]
 
 
-def _anthropic_block(part: Part) -> dict[str, Any]:
+def _anthropic_block(part: Part) -> Any:
     block = _anthropic_part(part)
-    if "cache_control" in part:
-        block["cache_control"] = part["cache_control"]
+    if "cache_control" in part and isinstance(block, dict):
+        return {**cast("dict[str, Any]", block), "cache_control": part["cache_control"]}
     return block
 
 
-def _anthropic_part(part: Part) -> dict[str, Any]:
+def _anthropic_part(part: Part) -> Any:
     kind = part.get("type")
     if kind == "text":
         return {"type": "text", "text": part.get("content") or ""}
@@ -85,14 +89,24 @@ def _anthropic_part(part: Part) -> dict[str, Any]:
     if kind == "file" and part.get("modality") in ("image", "document"):
         source = {"type": "file", "file_id": part.get("file_id")}
         return {"type": part["modality"], "source": source}
-    raise lost(part)
+    return lost(part)
 
 
-def _anthropic_tool(tool: dict[str, Any]) -> dict[str, Any]:
+def _anthropic_tool(tool: dict[str, Any], is_own: bool) -> dict[str, Any]:
     held = dict(tool)
     kind = held.pop("type", "function")
     schema = held.pop("parameters", None)
     if kind == "function":
-        held.pop("strict", None)
+        if not is_own:
+            held.pop("strict", None)
         return {**held, "input_schema": schema or {"type": "object", "properties": {}}}
     return {"type": kind, **held}
+
+
+def _listed(value: Any, request: dict[str, Any], place: str) -> Any:
+    del request, place
+    return [{"type": "text", "text": value}]
+
+
+WORDS: dict[str, Any] = {"list": _listed}
+"""What the words of a request's form make of a value."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+from typing import Any, cast
 
 from peekr.messages import Part
-from peekr.replaying.request_parts import LostError, Parts, apart, lost, named
+from peekr.replaying.request_parts import LostError, Parts, apart, lost, named, one_text
 from peekr.semconv import otel
 
-__all__ = ["generate"]
+__all__ = ["EMBED_WORDS", "WORDS", "embed", "finish", "generate"]
 
 _GEMINI = {
     otel.GEN_AI_REQUEST_TEMPERATURE: "temperature",
@@ -45,12 +46,39 @@ def generate(parts: Parts) -> dict[str, Any]:
         config["system_instruction"] = {"role": "user", "parts": held}
     if parts.tools:
         config["tools"] = _gemini_tools(parts.tools)
-    # The functions are the application's, which is not here.
-    config["automatic_function_calling"] = {"disable": True}
-    return {"model": parts.model, "contents": contents, "config": config}
+    made: dict[str, Any] = {"model": parts.model, "contents": contents}
+    if config:
+        made["config"] = config
+    return made
 
 
-def _gemini_part(part: Part, names: dict[Any, str]) -> dict[str, Any]:
+def embed(parts: Parts) -> dict[str, Any]:
+    """The arguments of `embed_content`."""
+    texts = [one_text(cast("list[Part]", entry["parts"])) for entry in parts.messages]
+    contents: Any = texts[0] if len(texts) == 1 else texts
+    if None in texts:
+        contents = [
+            {"role": "user", "parts": [_gemini_part(part, {}) for part in entry["parts"]]}
+            for entry in parts.messages
+        ]
+    made: dict[str, Any] = {"model": parts.model, "contents": contents}
+    if parts.parameters:
+        made["config"] = dict(parts.parameters)
+    return made
+
+
+def finish(arguments: dict[str, Any]) -> None:
+    """Put what JSON has as text into the types that the SDK takes."""
+    for entry in cast("list[Any]", arguments["contents"]):
+        if not isinstance(entry, dict):
+            continue  # a text to embed
+        for part in cast("list[dict[str, Any]]", entry["parts"]):
+            signature = part.get("thought_signature")
+            if isinstance(signature, str):
+                part["thought_signature"] = base64.b64decode(signature)
+
+
+def _gemini_part(part: Part, names: dict[Any, str]) -> Any:
     kind = part.get("type")
     if kind == "text":
         return {"text": part.get("content") or ""}
@@ -65,10 +93,11 @@ def _gemini_part(part: Part, names: dict[Any, str]) -> dict[str, Any]:
         name = str(part.get("name") or names.get(part.get("id")) or "")
         if not isinstance(response, dict):
             response = {"result": response}
-        return {"function_response": {**held, "name": name, "response": response}}
+        answer: dict[str, Any] = {**held, "name": name, "response": response}
+        return {"function_response": answer}
     if kind == "uri":
         return {"file_data": {"file_uri": part.get("uri"), "mime_type": part.get("mime_type")}}
-    raise lost(part)
+    return lost(part)
 
 
 def _gemini_tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -82,7 +111,28 @@ def _gemini_tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 one["parameters_json_schema"] = tool["parameters"]
             functions.append(one)
         elif kind == "mcp":
-            raise LostError("a tool of an MCP server is not recorded whole")
+            made.append({"": LostError("a tool of an MCP server is not recorded whole")})
         else:
             made.append({kind: tool.get(kind) or {}})
     return [{"function_declarations": functions}, *made] if functions else made
+
+
+def _by_schema(value: Any, request: dict[str, Any], place: str) -> Any:
+    """Functions declared by the provider's own schema rather than by JSON's."""
+    del request, place
+    for tool in value:
+        for one in tool.get("function_declarations") or ():
+            if "parameters_json_schema" in one:
+                one["parameters"] = one.pop("parameters_json_schema")
+    return value
+
+
+def _listed(value: Any, request: dict[str, Any], place: str) -> Any:
+    del request, place
+    return cast("Any", value if isinstance(value, list) else [value])
+
+
+WORDS: dict[str, Any] = {"schema": _by_schema}
+"""What the words of a request's form make of a value."""
+EMBED_WORDS: dict[str, Any] = {"list": _listed}
+"""The same for embeddings."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from peekr.messages import Message, Part
 from peekr.replaying.reply import json_text
 from peekr.replaying.request_parts import LostError, Parts, lost, named, one_text
+from peekr.replaying.strict_schema import strict_format
+from peekr.request_form import ABSENT
 from peekr.semconv import otel
 
-__all__ = ["chat", "completion", "responses"]
+__all__ = ["WORDS", "chat", "completion", "embeddings", "responses"]
 
 _OPENAI = {
     otel.GEN_AI_REQUEST_TEMPERATURE: "temperature",
@@ -23,6 +26,21 @@ _OPENAI = {
     otel.OPENAI_REQUEST_SERVICE_TIER: "service_tier",
 }
 _NEW_LIMIT = ("o1", "o3", "o4", "gpt-5")
+_BESIDE_CONTENT = ("tool_call", "reasoning", "refusal")
+# Kinds of parts that are not the provider's own.
+_OF_CONVENTIONS = frozenset(
+    (
+        "blob",
+        "file",
+        "reasoning",
+        "server_tool_call",
+        "server_tool_call_response",
+        "tokens",
+        "tool_call",
+        "tool_call_response",
+        "uri",
+    )
+)
 
 
 def chat(parts: Parts) -> dict[str, Any]:
@@ -52,19 +70,25 @@ def _openai_settings(parts: Parts) -> dict[str, Any]:
 def _chat_message(entry: Message) -> list[dict[str, Any]]:
     role, parts = str(entry.get("role") or "user"), cast("list[Part]", entry["parts"])
     if role == "tool":
-        return [_chat_result(part) for part in parts]
+        return [_chat_result(part, entry.get("name")) for part in parts]
     made: dict[str, Any] = {"role": role}
     if entry.get("name"):
         made["name"] = entry["name"]
     calls = [part for part in parts if part.get("type") == "tool_call"]
     thoughts = [part for part in parts if part.get("type") == "reasoning"]
-    said = [part for part in parts if part.get("type") not in ("tool_call", "reasoning")]
+    refusals = [part for part in parts if part.get("type") == "refusal"]
+    said = [part for part in parts if part.get("type") not in _BESIDE_CONTENT]
+    if role == "assistant":
+        # An earlier spoken answer is named by its id, in a field of its own.
+        said = [part for part in said if part.get("modality") != "audio"]
     whole = one_text(said)
     made["content"] = whole if whole is not None else [_chat_part(part) for part in said]
     if not said:
         made["content"] = None if calls else ""
     if thoughts:
         made["reasoning_content"] = "".join(str(part.get("content")) for part in thoughts)
+    if refusals:
+        made["refusal"] = "".join(str(part.get("content")) for part in refusals)
     if calls:
         made["tool_calls"] = [
             {
@@ -80,9 +104,11 @@ def _chat_message(entry: Message) -> list[dict[str, Any]]:
     return [made]
 
 
-def _chat_result(part: Part) -> dict[str, Any]:
+def _chat_result(part: Part, name: Any) -> dict[str, Any]:
+    if part.get("type") == "tool_call_response" and "id" not in part and name:
+        return {"role": "function", "name": name, "content": part.get("response")}
     if part.get("type") != "tool_call_response" or "id" not in part:
-        raise lost(part)
+        return lost(part)
     response = part.get("response")
     content: Any = response
     if isinstance(response, list):
@@ -96,8 +122,6 @@ def _chat_part(part: Part) -> dict[str, Any]:
     kind, modality = part.get("type"), part.get("modality")
     if kind == "text":
         return {"type": "text", "text": part.get("content") or ""}
-    if kind == "refusal":
-        return {"type": "refusal", "refusal": part.get("content") or ""}
     if kind == "uri" and modality == "image":
         detail = {"detail": part["detail"]} if part.get("detail") else {}
         return {"type": "image_url", "image_url": {"url": part.get("uri"), **detail}}
@@ -106,7 +130,7 @@ def _chat_part(part: Part) -> dict[str, Any]:
     if kind == "file":
         name = {"filename": part["filename"]} if part.get("filename") else {}
         return {"type": "file", "file": {"file_id": part.get("file_id"), **name}}
-    raise lost(part)
+    return lost(part) if kind in _OF_CONVENTIONS else dict(part)
 
 
 def _chat_tool(tool: dict[str, Any]) -> dict[str, Any]:
@@ -117,12 +141,24 @@ def _chat_tool(tool: dict[str, Any]) -> dict[str, Any]:
 
 def completion(parts: Parts) -> dict[str, Any]:
     """The arguments of `completions.create`."""
-    prompts = [one_text(cast("list[Part]", entry["parts"])) for entry in parts.messages]
-    if None in prompts:
-        raise LostError("a prompt of tokens is not recorded")
-    made: dict[str, Any] = {"model": parts.model}
-    made["prompt"] = prompts[0] if len(prompts) == 1 else prompts
+    made: dict[str, Any] = {"model": parts.model, "prompt": _texts(parts)}
     return {**made, **_openai_settings(parts)}
+
+
+def embeddings(parts: Parts) -> dict[str, Any]:
+    """The arguments of `embeddings.create`."""
+    made: dict[str, Any] = {"model": parts.model, "input": _texts(parts)}
+    encoding = parts.settings.get(otel.GEN_AI_REQUEST_ENCODING_FORMATS)
+    if encoding:
+        made["encoding_format"] = encoding[0]
+    return {**made, **parts.parameters}
+
+
+def _texts(parts: Parts) -> Any:
+    texts = [one_text(cast("list[Part]", entry["parts"])) for entry in parts.messages]
+    if None in texts or not texts:
+        return LostError("a prompt of tokens is not recorded")
+    return texts[0] if len(texts) == 1 else texts
 
 
 def responses(parts: Parts) -> dict[str, Any]:
@@ -133,12 +169,12 @@ def responses(parts: Parts) -> dict[str, Any]:
     made["input"] = (
         whole
         if whole is not None
-        else [item for entry in parts.messages for item in _response_items(entry)]
+        else [item for entry in parts.messages for item in _response_items(entry, parts.is_own)]
     )
     if parts.system:
         instructions = one_text(parts.system[0]["parts"])
         if instructions is None:
-            raise LostError("its instructions are not recorded whole")
+            instructions = LostError("its instructions are not recorded whole")
         made["instructions"] = instructions
     settings = {**named(parts, {**_OPENAI, otel.GEN_AI_REQUEST_MAX_TOKENS: "max_output_tokens"})}
     made.update({**settings, **parts.parameters})
@@ -152,9 +188,14 @@ def responses(parts: Parts) -> dict[str, Any]:
     return made
 
 
-def _response_items(entry: Message) -> list[dict[str, Any]]:
+_SAID = ("text", "uri", "file", "refusal")
+
+
+def _response_items(entry: Message, is_own: bool) -> list[dict[str, Any]]:
     role, parts = str(entry.get("role") or "user"), cast("list[Part]", entry["parts"])
     made: list[dict[str, Any]] = []
+    if is_own and len(parts) > 1 and not all(part.get("type") in _SAID for part in parts):
+        return [lost(parts[0])]  # one item, of which the form tells
     said: list[Part] = []
     for part in parts:
         kind = part.get("type")
@@ -170,16 +211,16 @@ def _response_items(entry: Message) -> list[dict[str, Any]]:
         elif kind == "tool_call_response":
             output = part.get("response")
             if not isinstance(output, str):
-                raise lost(part)
+                output = lost(part)
             made.append(
                 {"type": "function_call_output", "call_id": part.get("id") or "", "output": output}
             )
-        elif kind in ("text", "uri", "file", "refusal"):
+        elif kind in _SAID:
             said.append(part)
         elif kind == "item_reference":
             made.append({"type": "item_reference", "id": part.get("id")})
         else:
-            raise lost(part)
+            made.append(lost(part))
     if said:
         whole = one_text(said)
         content: Any = whole if whole is not None else [_response_part(p, role) for p in said]
@@ -203,3 +244,44 @@ def _response_part(part: Part, role: str) -> dict[str, Any]:
     if part.get("detail"):
         held["detail"] = part["detail"]
     return held
+
+
+# -- how it was written ----------------------------------------------------------------------------
+
+
+def _chat_list(value: Any, request: dict[str, Any], place: str) -> Any:
+    del request
+    return [value] if place in ("prompt", "input") else [{"type": "text", "text": value}]
+
+
+def _response_list(value: Any, request: dict[str, Any], place: str) -> Any:
+    if place == "input":
+        return [{"role": "user", "content": value}] if isinstance(value, str) else value
+    entry = request["input"][int(place.split(".")[1])]
+    is_said = entry.get("role") == "assistant"
+    return [{"type": "output_text" if is_said else "input_text", "text": value}]
+
+
+def _chat_class(value: Any, request: dict[str, Any], place: str) -> Any:
+    del request, place
+    return strict_format(value)
+
+
+def _response_class(value: Any, request: dict[str, Any], place: str) -> Any:
+    """A class given as `text_format` goes into `text`."""
+    written = strict_format(value)
+    held = {"type": "json_schema", **written["json_schema"]}
+    request["text"] = {**(request.get("text") or {}), "format": held}
+    del place
+    return ABSENT
+
+
+Word = Callable[[Any, dict[str, Any], str], Any]
+
+WORDS: dict[str, dict[str, Word]] = {
+    "chat": {"list": _chat_list, "class": _chat_class},
+    "completions": {"list": _chat_list},
+    "embeddings": {"list": _chat_list},
+    "responses": {"list": _response_list, "class": _response_class},
+}
+"""What the words of a request's form make of a value, by method."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, cast
 
 from peekr.messages import Message, Part
+from peekr.request_form import Form
 from peekr.semconv import otel
 
-__all__ = ["SETTINGS", "LostError", "Parts", "apart", "lost", "named", "one_text"]
+__all__ = ["SETTINGS", "LostError", "Parts", "apart", "lost", "named", "one_text", "settle"]
 
 SETTINGS = (
     otel.GEN_AI_REQUEST_TEMPERATURE,
@@ -19,13 +20,19 @@ SETTINGS = (
     otel.GEN_AI_REQUEST_SEED,
     otel.GEN_AI_REQUEST_STOP_SEQUENCES,
     otel.GEN_AI_REQUEST_CHOICE_COUNT,
+    otel.GEN_AI_REQUEST_ENCODING_FORMATS,
     otel.OPENAI_REQUEST_SERVICE_TIER,
+    otel.AWS_BEDROCK_GUARDRAIL_ID,
 )
 """Parameters that have attributes of their own."""
 
 
 class LostError(Exception):
-    """Something of the request is not in the record; the message says what."""
+    """Something of the request is not in the record; the message says what.
+
+    It stands in the request where that belongs, so that what the record has of it besides can take
+    its place; `settle` raises what is left.
+    """
 
 
 class Parts(NamedTuple):
@@ -39,6 +46,8 @@ class Parts(NamedTuple):
         settings: What has attributes of its own, by their names.
         parameters: The rest, by the provider's names.
         stream: The answer comes as a stream.
+        form: How the request was written; empty where another provider or method is asked.
+        is_own: It goes to the method that it was recorded of.
     """
 
     model: str
@@ -48,6 +57,8 @@ class Parts(NamedTuple):
     settings: dict[str, Any]
     parameters: dict[str, Any]
     stream: bool
+    form: Form
+    is_own: bool
 
 
 def named(parts: Parts, names: dict[str, str]) -> dict[str, Any]:
@@ -79,6 +90,22 @@ def apart(parts: Parts) -> tuple[list[Message], list[Part]]:
     return messages, system
 
 
-def lost(part: Part) -> LostError:
-    """What is raised for a part that cannot be sent again."""
+def lost(part: Part) -> Any:
+    """What stands for a part that cannot be sent again."""
     return LostError(f"a part of the kind {part.get('type')} is not recorded whole")
+
+
+def settle(request: Any) -> None:
+    """Check that nothing of a request is lost.
+
+    Raises:
+        LostError: something is.
+    """
+    if isinstance(request, LostError):
+        raise request
+    if isinstance(request, dict):
+        for value in cast("dict[str, Any]", request).values():
+            settle(value)
+    elif isinstance(request, list):
+        for value in cast("list[Any]", request):
+            settle(value)

@@ -10,8 +10,8 @@ from peekr.messages import Message, from_record
 from peekr.projection import SYSTEM_COUNT
 from peekr.record import SpanRecord
 from peekr.replaying.answers import refusal
-from peekr.replaying.request_forms import FORMS, place_of
-from peekr.replaying.request_parts import SETTINGS, LostError, Parts
+from peekr.replaying.request_forms import place_of, written
+from peekr.replaying.request_parts import SETTINGS, LostError, Parts, settle
 from peekr.semconv import otel, own
 
 __all__ = ["PROVIDERS", "Asking", "rebuild"]
@@ -23,11 +23,15 @@ _METHODS = {
     "openai.chat": ("openai", "chat"),
     "openai.completions": ("openai", "completions"),
     "openai.responses": ("openai", "responses"),
+    "openai.embeddings": ("openai", "embeddings"),
     "anthropic.messages": ("anthropic", "messages"),
     "gemini.generate_content": ("gemini", "generate_content"),
     "gemini.generate_content_stream": ("gemini", "generate_content"),
+    "gemini.embed_content": ("gemini", "embed_content"),
     "bedrock.converse": ("bedrock", "converse"),
     "bedrock.converse_stream": ("bedrock", "converse"),
+    "bedrock.invoke_model": ("bedrock", "invoke_model"),
+    "bedrock.invoke_model_stream": ("bedrock", "invoke_model"),
 }
 _FIRST_METHODS = {
     "openai": "chat",
@@ -85,13 +89,17 @@ def rebuild(
         reason = "its request cannot be put together again"
     if reason is None and any(part.get("type") == "blob" for part in _parts(record)):
         reason = "its content holds media, of which only the digest is stored"
+    is_embedding = attributes.get(otel.GEN_AI_OPERATION_NAME) == "embeddings"
+    if reason is None and is_embedding and provider not in (None, record.name.partition(".")[0]):
+        reason = "an embedding is asked of its own provider"
     if reason is not None or known is None:
         raise _refused(record, str(reason))
     own_provider, method = known
     target = provider or own_provider
     dropped: list[str] = []
     parameters = dict(attributes.get(own.PEEKR_REQUEST_PARAMETERS) or {})
-    if target != own_provider:
+    is_own = target == own_provider
+    if not is_own:
         method = _FIRST_METHODS[target]
         dropped = sorted(parameters)
         parameters = {}
@@ -100,7 +108,9 @@ def rebuild(
     messages, system = _messages(record)
     made: dict[str, Any]
     try:
-        made = FORMS[target, method](
+        made = written(
+            target,
+            method,
             Parts(
                 asked,
                 messages,
@@ -109,12 +119,17 @@ def rebuild(
                 {name: attributes[name] for name in SETTINGS if name in attributes},
                 parameters,
                 stream,
-            )
+                cast(
+                    "dict[str, Any]", attributes.get(own.PEEKR_REQUEST_FORM) or {} if is_own else {}
+                ),
+                is_own,
+            ),
         )
+        settle(made)
     except LostError as error:
         raise _refused(record, str(error)) from None
     for name, value in (changes or {}).items():
-        _set(made, place_of(target, name), value)
+        _set(made, place_of(target, method, name, made), value)
     if changes and "stream" in changes:
         stream = bool(changes["stream"])
     return Asking(record, target, method, asked, stream, made, dropped)

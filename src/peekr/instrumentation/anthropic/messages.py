@@ -12,6 +12,7 @@ from typing import Any, Optional, cast
 from peekr.instrumentation import Accumulator, Fault, Request, Response, field, fields
 from peekr.instrumentation.anthropic import client
 from peekr.instrumentation.anthropic.blocks import entries, input_role, parts, plain
+from peekr.instrumentation.anthropic.written import messages_form
 from peekr.instrumentation.sound import dumped, joined
 from peekr.messages import Message, message
 from peekr.semconv import otel
@@ -43,6 +44,7 @@ class MessagesExtractor:
             attributes=attributes,
             parameters=parameters or None,
             content_parameters=contents or None,
+            form=messages_form(kwargs),
             input=_messages(arguments.get("messages")),
             system=parts(arguments.get("system")) or None,
             tools=_tool_definitions(arguments.get("tools")),

@@ -19,6 +19,7 @@ from peekr.instrumentation.bedrock.form import (
     sampling,
     text_of,
 )
+from peekr.instrumentation.bedrock.written import converse_form
 from peekr.messages import (
     Message,
     Part,
@@ -87,6 +88,7 @@ class ConverseExtractor:
             request.input = [message("user", [values])]
         client.address(request, instance, asked)
         request.stream = self._stream
+        request.form = converse_form(asked)
         return request
 
     def response(self, result: Any) -> Response:

@@ -20,6 +20,7 @@ from peekr.instrumentation.bedrock.converse import ConverseForm
 from peekr.instrumentation.bedrock.form import Form, merged, obj, objs, text_of, whole_input
 from peekr.instrumentation.bedrock.prompt import PromptForm
 from peekr.instrumentation.bedrock.vectors import EmbeddingForm
+from peekr.instrumentation.bedrock.written import invoke_form
 from peekr.messages import Part, binary, message
 
 __all__ = ["INVOKE", "INVOKE_STREAM", "InvokeExtractor"]
@@ -54,7 +55,8 @@ class InvokeExtractor:
         asked = client.arguments(args, kwargs)
         body = _decoded(_bytes_of(asked.get("body")))
         identifier = asked.get("modelId")
-        forms = _EMBEDDING_FORMS if "embed" in text_of(identifier) else _FORMS
+        embeds = "embed" in text_of(identifier)
+        forms = _EMBEDDING_FORMS if embeds else _FORMS
         form = next((form for form in forms if form.asks(body)), None)
         request = Request() if form is None else form.request(body)
         request.attributes = {
@@ -65,6 +67,7 @@ class InvokeExtractor:
         request.parameters = {**(request.parameters or {}), **held}
         client.address(request, instance, asked)
         request.stream = self._stream
+        request.form = invoke_form(body, embeds, not asked.get("body"))
         return request
 
     def response(self, result: Any) -> Response:

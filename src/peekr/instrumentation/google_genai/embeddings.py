@@ -10,6 +10,7 @@ from peekr.instrumentation.google_genai import client
 from peekr.instrumentation.google_genai.client import get, items_of
 from peekr.instrumentation.google_genai.contents import input_messages, part_of
 from peekr.instrumentation.google_genai.generate import GenerateExtractor
+from peekr.instrumentation.google_genai.written import embed_form
 from peekr.instrumentation.sound import count
 from peekr.messages import Message, message
 from peekr.semconv import otel, own
@@ -36,6 +37,7 @@ class EmbeddingsExtractor:
             attributes=attributes,
             parameters=parameters,
             content_parameters=of_content,
+            form=embed_form(kwargs),
             input=_inputs(_contents(kwargs)),
         )
 

@@ -12,6 +12,7 @@ from peekr.instrumentation.google_genai.client import get, items_of, word
 from peekr.instrumentation.google_genai.contents import answer_part, input_messages, system_parts
 from peekr.instrumentation.google_genai.definitions import tool_definitions
 from peekr.instrumentation.google_genai.pieces import PartialCall
+from peekr.instrumentation.google_genai.written import generate_form
 from peekr.messages import Message, Part, message
 
 __all__ = ["GENERATE", "GENERATE_STREAM", "GenerateExtractor"]
@@ -51,6 +52,7 @@ class GenerateExtractor:
             attributes=attributes,
             parameters=parameters,
             content_parameters=of_content,
+            form=generate_form(kwargs),
             input=input_messages(kwargs.get("contents")),
             system=system_parts(get(config, "system_instruction")),
             tools=tool_definitions(get(config, "tools")),

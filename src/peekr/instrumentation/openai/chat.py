@@ -19,6 +19,7 @@ from peekr.instrumentation.openai.chat_messages import (
     tool_definitions,
 )
 from peekr.instrumentation.openai.chat_stream import ChatStream
+from peekr.instrumentation.openai.written import chat_form
 from peekr.instrumentation.sound import listed
 from peekr.messages import Message, message, text
 from peekr.semconv import otel
@@ -49,6 +50,7 @@ class ChatExtractor:
             attributes=attributes,
             parameters=parameters,
             content_parameters=contents,
+            form=chat_form(kwargs),
             input=request_messages(arguments.get("messages")),
             tools=tool_definitions(arguments.get("tools"), arguments.get("functions")),
         )

@@ -10,6 +10,7 @@ from peekr.instrumentation import Accumulator, Fault, Request, Response, field
 from peekr.instrumentation.openai import client
 from peekr.instrumentation.openai.chat import ChatExtractor
 from peekr.instrumentation.openai.chat_messages import prompt_messages
+from peekr.instrumentation.openai.written import embeddings_form
 from peekr.instrumentation.sound import listed
 from peekr.semconv import otel, own
 
@@ -37,6 +38,7 @@ class EmbeddingsExtractor:
             attributes=attributes,
             parameters=parameters,
             content_parameters=contents,
+            form=embeddings_form(kwargs),
             input=prompt_messages(arguments.get("input")),
         )
 

@@ -12,6 +12,7 @@ from typing import Any, Optional, cast
 from peekr.instrumentation import Accumulator, Fault, Request, Response, field
 from peekr.instrumentation.openai import client
 from peekr.instrumentation.openai.chat_messages import tool_definitions
+from peekr.instrumentation.openai.written import responses_form
 from peekr.instrumentation.sound import joined, listed
 from peekr.messages import (
     Message,
@@ -83,6 +84,7 @@ class ResponsesExtractor:
             attributes=attributes,
             parameters=parameters,
             content_parameters=contents,
+            form=responses_form(kwargs, _item_parts),
             input=_input(arguments.get("input")),
             system=[text(instructions)] if isinstance(instructions, str) else None,
             tools=tool_definitions(arguments.get("tools")),

@@ -1,0 +1,58 @@
+"""Every recording, played once with Peekr on, and sent once more from what Peekr stored."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from peekr.record import SpanRecord
+from peekr.replaying import live
+
+from ..conftest import Telemetry
+from ..support.drive import drive
+from ..support.player import Player
+from ..support.recordings import Recording, load, recording_params
+
+
+def pointed_at(url: str, recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send what is replayed to the player."""
+    prefix = recording.interactions[0].path.partition("/v1/")[0]
+    for name, value in (
+        ("OPENAI_BASE_URL", f"{url}{prefix}/v1"),
+        ("OPENAI_API_KEY", "recorded"),
+        ("ANTHROPIC_BASE_URL", url),
+        ("ANTHROPIC_API_KEY", "recorded"),
+        ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", url),
+        ("AWS_ACCESS_KEY_ID", "recorded"),
+        ("AWS_SECRET_ACCESS_KEY", "recorded"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_MAX_ATTEMPTS", "1"),
+        ("GOOGLE_API_KEY", "recorded"),
+        ("GOOGLE_VERTEX_BASE_URL", url),
+    ):
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("file", recording_params("openai", "anthropic", "bedrock", "gemini"))
+def test_a_recording_is_sent_again_as_it_was(
+    file: Path, bare_telemetry: Telemetry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    played = load(file)
+    bare_telemetry.instrument()
+    with Player(played) as player:
+        drive(played, player.url)
+        first = [received.json for received in player.requests]
+    spans = [SpanRecord.from_dict(record) for record in bare_telemetry.records]
+    if not spans:
+        pytest.skip("this SDK does not send the recorded request")
+    assert len(spans) == len(first)
+    with Player(played, repeat=True) as player:
+        pointed_at(player.url, played, monkeypatch)
+        for span in sorted(spans, key=lambda span: span.start_time):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # the SDK's, of old models
+                live.send(live.requests_of([span]), storage=None)
+        second = [received.json for received in player.requests]
+    assert second == first
