@@ -13,7 +13,7 @@ from peekr.instrumentation.google_genai.contents import answer_part, input_messa
 from peekr.instrumentation.google_genai.definitions import tool_definitions
 from peekr.instrumentation.google_genai.pieces import PartialCall
 from peekr.instrumentation.google_genai.written import generate_form
-from peekr.messages import Message, Part, message
+from peekr.messages import Message, Part, message, refusal
 
 __all__ = ["GENERATE", "GENERATE_STREAM", "GenerateExtractor"]
 
@@ -179,8 +179,8 @@ class _GenerateStream:
             # The prompt was refused: there is no candidate, and this is why.
             reasons.append(self._blocked)
             if self._blocked_message:
-                refusal: Part = {"type": "refusal", "content": self._blocked_message}
-                output.append(message("assistant", [refusal], finish_reason=self._blocked))
+                said = [refusal(self._blocked_message)]
+                output.append(message("assistant", said, finish_reason=self._blocked))
         return Response(
             id=self._id,
             model=self._model,
