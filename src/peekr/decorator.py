@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from time import time_ns
 from typing import Any, Callable, Optional, TypeVar, Union, cast, overload
 
 from opentelemetry import context as otel_context
@@ -191,7 +190,7 @@ class _Call:
 
     def succeed(self, span: Span, result: Any) -> None:
         """End the span with a result; never raises."""
-        end_ns = time_ns()
+        end_ns = span._now_ns()  # pyright: ignore[reportPrivateUsage]
         leave(span)
         if self._capture_io and tracing.current().capture_content:
             try:
@@ -203,7 +202,7 @@ class _Call:
 
     def fail(self, span: Span, error: BaseException) -> None:
         """End the span with an exception; never raises."""
-        end_ns = time_ns()
+        end_ns = span._now_ns()  # pyright: ignore[reportPrivateUsage]
         leave(span)
         span.record_exception(error)
         close(span, end_ns)
@@ -309,7 +308,7 @@ class _Run:
         self._end(None)
 
     def _end(self, returned: Any) -> None:
-        end_ns = time_ns()
+        end_ns = self._span._now_ns()  # pyright: ignore[reportPrivateUsage]
         self._span.attributes[own.PEEKR_GENERATOR_ITEMS] = self._count
         if self._captures and self._span.otel_span.is_recording():
             try:

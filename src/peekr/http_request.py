@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, MutableMapping
-from time import time_ns
+from time import perf_counter_ns, time_ns
 from typing import Any, Callable, Optional, cast
 
 from opentelemetry import trace as otel_trace
@@ -56,6 +56,7 @@ class HttpRequest:
         self._has_trailers = False
         self._is_complete = False
         self._is_disconnected = False
+        self._offset_ns = time_ns() - perf_counter_ns()
 
     def receiving(self, receive: Receive) -> Receive:
         """`receive`, watched for the client's departure."""
@@ -87,9 +88,13 @@ class HttpRequest:
                 raise
             if not self._is_complete and self._is_last(kind, message):
                 self._is_complete = True
-                self.completed(time_ns())
+                self.completed(self._now_ns())
 
         return sent
+
+    def _now_ns(self) -> int:
+        """Now in Unix nanoseconds, by a clock that nobody has set since the request came."""
+        return self._offset_ns + perf_counter_ns()
 
     def _is_last(self, kind: str, message: Message) -> bool:
         if kind == "http.response.body":
@@ -202,7 +207,7 @@ class TracedRequest(HttpRequest):
     def _end(self) -> None:
         self._is_ended = True
         try:
-            self._span.end(self._end_ns)
+            self._span.end(self._end_ns or self._now_ns())
         except Exception:
             faults.report("ending the span of a request")
 

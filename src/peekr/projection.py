@@ -142,7 +142,9 @@ def project(
     if events:
         _events(events, status, attributes)
     context, parent = span.context, span.parent
-    start_ns, end_ns = span.start_time or 0, span.end_time or 0
+    start_ns = span.start_time or 0
+    # Of spans of others the wall clock takes both times: it may have been set back in between.
+    end_ns = max(start_ns, span.end_time or 0)
     return SpanRecord(
         format(context.trace_id, "032x"),
         format(context.span_id, "016x"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
-from time import time_ns
+from time import perf_counter_ns, time_ns
 from typing import Any, Literal, Optional, Union, cast
 
 from opentelemetry import trace as otel_trace
@@ -170,8 +170,8 @@ class Span:
     ended or is not recorded: what is set then is forgotten.
     """
 
-    __slots__ = ("__weakref__", "_attributes", "_end_ns", "_once", "_otel", "_previous",
-                 "_start_ns", "_wish")  # fmt: skip
+    __slots__ = ("__weakref__", "_attributes", "_end_ns", "_offset_ns", "_once", "_otel",
+                 "_previous", "_start_ns", "_wish")  # fmt: skip
 
     def __init__(self, span: otel_trace.Span) -> None:
         """View a span.
@@ -186,6 +186,8 @@ class Span:
         # ended; pop() is atomic, so of two threads that end a span one does.
         self._previous: Optional[Context] = None
         self._once = [True]
+        # Of spans that were started through Peekr: what makes Unix time of a clock nobody sets.
+        self._offset_ns = 0
         self._start_ns = 0 if hasattr(span, "start_time") else time_ns()
         self._end_ns: Optional[int] = None
 
@@ -335,6 +337,10 @@ class Span:
 
     def __repr__(self) -> str:
         return f"<peekr.Span {self.name!r} {self.trace_id}/{self.span_id} {self.status}>"
+
+    def _now_ns(self) -> int:
+        """Now in Unix nanoseconds; where the span began here, whatever happens to the clock."""
+        return self._offset_ns + perf_counter_ns() if self._offset_ns else time_ns()
 
     def _bounds(self) -> tuple[int, Optional[int]]:
         span: Any = self._otel

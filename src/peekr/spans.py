@@ -17,7 +17,7 @@ None of this raises or logs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import time_ns
+from time import perf_counter_ns, time_ns
 from types import TracebackType
 from typing import Any, Optional, cast
 
@@ -182,6 +182,7 @@ def open_span(name: str) -> tuple[Span, Context]:
     started = tracing.current().tracer.start_span(name, previous)
     made = Span(started)
     made._previous = previous  # pyright: ignore[reportPrivateUsage]
+    made._offset_ns = time_ns() - perf_counter_ns()  # pyright: ignore[reportPrivateUsage]
     return made, Context({**previous, SPAN: started, OWN_SPAN: made})
 
 
@@ -215,12 +216,14 @@ def close(span: Span, end_ns: Optional[int] = None) -> None:
         return
     try:
         ending = span.otel_span
+        if end_ns is None:
+            end_ns = span._now_ns()  # pyright: ignore[reportPrivateUsage]
         if ending.is_recording():
             if span._wish is not None:  # pyright: ignore[reportPrivateUsage]
                 ending.set_status(StatusCode.OK)
             ending.end(end_ns)
         elif span._start_ns:  # pyright: ignore[reportPrivateUsage]
-            span._end_ns = end_ns or time_ns()  # pyright: ignore[reportPrivateUsage]
+            span._end_ns = end_ns  # pyright: ignore[reportPrivateUsage]
         previous = span._previous  # pyright: ignore[reportPrivateUsage]
         if previous is not None:
             # Contexts of tasks that outlive the span lead through here: keep the way short.

@@ -24,7 +24,14 @@ import asyncio, json, os, signal, sys, threading, time
 import openai, peekr
 
 URL = os.environ["FAULTS_URL"]
-client = openai.OpenAI(base_url=URL, api_key="test", max_retries=0, timeout=30)
+
+def connect():
+    global client
+    client = openai.OpenAI(base_url=URL, api_key="test", max_retries=0, timeout=30)
+
+connect()
+# A child's client is its own: what is open in the SDK's is the parent's, with Peekr and without.
+os.register_at_fork(after_in_child=connect)
 
 def instrument(**settings):
     if not os.environ.get("FAULTS_BARE"):

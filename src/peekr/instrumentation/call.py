@@ -74,6 +74,7 @@ class Call:
         "_details",
         "_late",
         "_observers",
+        "_offset_ns",
         "_once",
         "_runtime",
         "_span",
@@ -144,6 +145,8 @@ class Call:
         if runtime.prices is not None:
             runtime.prices.begin()
         self._start_ns = time_ns()
+        # The wall clock may be set while the call runs; what is measured is not.
+        self._offset_ns = self._start_ns - perf_counter_ns()
         self._span = runtime.tracer.start_span(
             name, kind=_CLIENT, attributes=attributes, start_time=self._start_ns
         )
@@ -256,7 +259,7 @@ class Call:
     def chunk_arrived(self) -> None:
         """Take the time of the first chunk, and of the others where somebody wants to know it."""
         if self.first_chunk_ns == 0:
-            self.first_chunk_ns = time_ns()
+            self.first_chunk_ns = self.now_ns()
         if self.chunk_times_ns is not None:
             self.chunk_times_ns.append(perf_counter_ns())
 
@@ -311,10 +314,19 @@ class Call:
         except Exception:
             self._end_bare(f"reading a stream of {self.hook.record}")
 
+    def disown(self) -> None:
+        """Let nothing end the call here: it is another process's."""
+        self._once.clear()
+        open_streams.discard(self)
+
     @property
     def start_ns(self) -> int:
         """When the call began, in Unix nanoseconds."""
         return self._start_ns
+
+    def now_ns(self) -> int:
+        """Now in Unix nanoseconds, by a clock that nobody has set since the call began."""
+        return self._offset_ns + perf_counter_ns()
 
     @property
     def ended(self) -> bool:
@@ -373,7 +385,7 @@ class Call:
             if error is not None and capture:
                 span.record_exception(error)
             span.set_status(Status(StatusCode.ERROR, description))
-        span.end()
+        span.end(self._offset_ns + perf_counter_ns())
 
     def _end_bare(self, doing: str, error: Optional[BaseException] = None) -> None:
         try:
@@ -384,7 +396,7 @@ class Call:
                     kind = type(error).__qualname__
                     self._span.set_attribute(otel.ERROR_TYPE, kind)
                     self._span.set_status(Status(StatusCode.ERROR, kind))
-                self._span.end()
+                self._span.end(self.now_ns())
 
     def _read_response(self, response: Response) -> None:
         content = self._content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable
 from types import CoroutineType
 from typing import Any, Callable, cast
@@ -102,6 +103,12 @@ def end_open_streams() -> None:
         call.abandon(call.arriving or _Nothing())
 
 
+def _leave_to_parent() -> None:
+    """In a fork's child: a stream that was open is the parent's, whose span ends there alone."""
+    for call in _still_open():
+        call.disown()
+
+
 def _still_open() -> list[Call]:
     while True:
         try:
@@ -148,6 +155,10 @@ def _is_off(hook: Hook) -> bool:
         # A hooked method that calls another hooked method of its SDK is one call.
         or current.get(ACTIVE_KEY) == hook.provider
     )
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class _Nothing:

@@ -7,7 +7,6 @@ be set long after `instrument()`. Without one nothing is made and nothing is rec
 from __future__ import annotations
 
 import sys
-from time import time_ns
 from typing import TYPE_CHECKING, Any, Optional, cast
 
 from peekr import messages
@@ -104,11 +103,11 @@ class CallMetrics:
             for kind, count in ((_INPUT, usage.input), (_OUTPUT, usage.output)):
                 if count is not None:
                     tokens.record(count, {**attributes, otel.GEN_AI_TOKEN_TYPE: kind}, context)
-        seconds = max(0, time_ns() - call.start_ns) / 1e9
+        seconds = (call.now_ns() - call.start_ns) / 1e9
         failed = attributes if fault is None else {**attributes, otel.ERROR_TYPE: fault.type}
         duration.record(seconds, failed, context)
         if call.first_chunk_ns:
-            seconds = max(0, call.first_chunk_ns - call.start_ns) / 1e9
+            seconds = (call.first_chunk_ns - call.start_ns) / 1e9
             first_chunk.record(seconds, attributes, context)
         times_ns = call.chunk_times_ns or ()
         for before_ns, after_ns in zip(times_ns, times_ns[1:]):
