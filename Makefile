@@ -50,14 +50,12 @@ semconv: $(READY) ## Generate the attribute names and docs/conventions.md from s
 readme: $(READY) ## Write the generated parts of README.md
 	$(BIN)/python tests/readme.py
 
-bench: $(READY) ## Measure what Peekr costs, as ratios in one run
-	$(BIN)/python benchmarks/call.py
-	$(BIN)/python benchmarks/storage.py
-	$(BIN)/python benchmarks/start.py
-	$(BIN)/python benchmarks/guard.py
+bench: $(READY) ## Measure what Peekr costs, beside other instrumentations, into benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run.py $(BENCH)
+	$(BIN)/python tests/readme.py
 
 matrix: $(READY) ## Run the tests on every supported Python, SDK and OpenTelemetry
 	$(BIN)/python tests/matrix.py $(MATRIX)
 
 clean: ## Remove what the other verbs made
-	rm -rf $(VENV) .matrix dist build examples/output .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .matrix .bench dist build examples/output .pytest_cache .ruff_cache .import_linter_cache
