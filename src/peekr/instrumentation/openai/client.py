@@ -7,7 +7,7 @@ from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
 from peekr.instrumentation import Fault, Usage, fields
-from peekr.instrumentation.sound import dumped
+from peekr.instrumentation.sound import dumped, listed
 from peekr.messages import Part, data_url, reasoning, refusal, text
 from peekr.semconv import otel
 
@@ -203,7 +203,7 @@ def read(
     stop = arguments.get("stop")
     if stop is not None:
         attributes[otel.GEN_AI_REQUEST_STOP_SEQUENCES] = (
-            [stop] if isinstance(stop, str) else [str(entry) for entry in stop]
+            [stop] if isinstance(stop, str) else [str(entry) for entry in listed(stop)]
         )
     choices = arguments.get("n")
     if isinstance(choices, int) and choices != 1:
