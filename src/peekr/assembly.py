@@ -74,6 +74,13 @@ class Output:
         done += [p.force_flush(int(timeout_s * 1000)) for p in processors]
         return all(done)
 
+    def summarise(self) -> None:
+        """Say what was lost and not said before, now that the process ends."""
+        if self.sinks:
+            from peekr.store import outage
+
+            outage.summarise()
+
     def close(self, timeout_s: float) -> bool:
         """Flush, and close what was opened here."""
         done = [sink.close(timeout_s) for sink in self.sinks]

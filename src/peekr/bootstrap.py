@@ -214,6 +214,7 @@ class _Installation:
         self.pipeline.flush(timeout_s)
         self.pipeline.release()
         self.flush(timeout_s)
+        self.output.summarise()
 
     def close(self, timeout_s: float) -> None:
         if self.gate is not None:

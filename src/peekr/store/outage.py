@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 
-__all__ = ["Outage", "outages"]
+__all__ = ["Outage", "outages", "summarise"]
 
 _logger = logging.getLogger("peekr.store")
 
@@ -102,6 +102,12 @@ def outages() -> list[tuple[str, int, bool]]:
     Sinks without a loss are in it too.
     """
     return [(outage.what, outage.lost, outage.active) for outage in list(_instances)]
+
+
+def summarise() -> None:
+    """Say of each sink of this process what was lost and not said before: the process ends."""
+    for outage in list(_instances):
+        outage.summarise()
 
 
 def _were_lost(count: int) -> str:
