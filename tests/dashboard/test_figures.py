@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from peekr.dashboard.figures import Series, mask, nearest_rank
+from peekr.dashboard.ranks import Ranks, part_of
 from tests.support.trace_files import NOW, span, write_sqlite
 
 from .pages import Page, page_of
@@ -282,3 +284,13 @@ def test_buckets_grow_with_the_time_that_they_cover() -> None:
 )
 def test_a_rank_needs_enough_values(count: int, share: float, least: int, expected: Any) -> None:
     assert nearest_rank(list(range(1, count + 1)), share, least) == expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 199, 200, 201, 5000])
+def test_percentiles_over_parts_are_those_of_all_values_in_order(count: int) -> None:
+    chance = random.Random(count)
+    values = [chance.choice((0.0, 0.1, chance.lognormvariate(6, 3), 1e13)) for _ in range(count)]
+    ranks = Ranks([part_of(values[place::7]) for place in range(7)])
+    assert ranks.n == count
+    for share in (0.0, 0.01, 0.5, 0.95, 0.99, 1.0):
+        assert ranks.at(share, 20) == nearest_rank(sorted(values), share, 20)

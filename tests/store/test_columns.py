@@ -94,3 +94,17 @@ def test_file_without_a_record_is_refused(tmp_path: Path) -> None:
 
 def test_nothing_has_no_columns() -> None:
     assert columns_of([]) == []
+
+
+@pytest.mark.parametrize("head", [b"", b"\xef\xbb\xbf"])
+def test_traces_are_picked_from_all_over_the_file_after_a_pass(tmp_path: Path, head: bytes) -> None:
+    records = [span(n % 700, n, None, "x" * (n % 3000), NOW + n, 5.0) for n in range(2100)]
+    path = write_jsonl(tmp_path / "t", records)
+    path.write_bytes(head + path.read_bytes().rstrip(b"\n"))
+    wanted = {records[n]["trace_id"] for n in (0, 1, 350, 699)}
+    with closing(JsonlReader(str(path))) as reader:
+        before = {trace.trace_id: trace.spans for trace in reader.pick(wanted)}
+        assert sum(len(block[0]) for block in reader.columns()) == 2100
+        after = {trace.trace_id: trace.spans for trace in reader.pick(wanted | {"none"})}
+    assert after == before
+    assert {name: len(spans) for name, spans in after.items()} == dict.fromkeys(wanted, 3)

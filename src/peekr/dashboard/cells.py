@@ -8,10 +8,10 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from typing import Any, Optional
 
-from peekr.dashboard.figures import MAX_BUCKETS, STEPS_S, bar_step, nearest_rank
+from peekr.dashboard.figures import MAX_BUCKETS, STEPS_S, bar_step
+from peekr.dashboard.ranks import Ranks, part_of
 
 __all__ = ["CALLS", "DURATIONS", "SUMS", "Call", "Cell", "Cells", "Totals", "total"]
 
@@ -152,8 +152,8 @@ class Cells:
         self._settle()
         for cells in self.buckets.values():
             for cell in cells.values():
-                cell[DURATIONS] = sorted(cell[DURATIONS])
-                cell[WAITS] = sorted(cell[WAITS])
+                cell[DURATIONS] = part_of(cell[DURATIONS])
+                cell[WAITS] = part_of(cell[WAITS])
 
     @property
     def span(self) -> tuple[int, int]:
@@ -169,27 +169,23 @@ class Cells:
 
 
 class Totals:
-    """Cells put together: sums, and ranks over all of their values."""
+    """Cells put together: sums, and ranks over all of their values. Only of finished cells."""
 
     __slots__ = ("durations", "sums", "waits")
 
     def __init__(self, cells: Iterable[Cell]) -> None:
         columns: list[tuple[Any, ...]] = list(zip(*cells)) or [()] * (len(SUMS) + 2)
         self.sums: list[float] = [sum(column) for column in columns[: len(SUMS)]]
-        durations: list[float] = list(chain.from_iterable(columns[DURATIONS]))
-        waits: list[float] = list(chain.from_iterable(columns[WAITS]))
-        # Each cell is sorted already; sorting runs is little more than merging them.
-        durations.sort()
-        waits.sort()
-        self.durations, self.waits = durations, waits
+        self.durations: Ranks = Ranks(columns[DURATIONS])
+        self.waits: Ranks = Ranks(columns[WAITS])
 
     def rank(self, share: float, least: int = 1) -> Optional[float]:
         """A percentile of the durations of calls that did not fail, in milliseconds."""
-        return nearest_rank(self.durations, share, least)
+        return self.durations.at(share, least)
 
     def wait(self, share: float) -> Optional[float]:
         """A percentile of the times to the first token, in milliseconds."""
-        return nearest_rank(self.waits, share)
+        return self.waits.at(share)
 
 
 def total(cells: Cells) -> Totals:

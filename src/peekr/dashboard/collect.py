@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Optional, cast
 
 from peekr.dashboard.cells import Call, Cells, Dims
@@ -391,12 +391,9 @@ def _rows(columns: Columns) -> Iterable[_Row]:
     """Records of which every field is of the type that it should have."""
     traces, spans, parents, names, starts, _, durations, states, tenants, attributes = columns
     if (
-        set(map(type, starts)) == _FLOAT
-        and set(map(type, durations)) == _FLOAT
+        set(map(type, chain(starts, durations))) == _FLOAT
         and set(map(type, attributes)) == _OBJECT
-        and set(map(type, names)) == _TEXT
-        and set(map(type, traces)) == _TEXT
-        and set(map(type, spans)) == _TEXT
+        and set(map(type, chain(names, traces, spans))) == _TEXT
         and _TEXT_OR_NONE.issuperset(map(type, parents))
         and "" not in parents
         and min(starts) >= 0.0

@@ -17,6 +17,7 @@ __all__ = [
     "bar_step",
     "mask",
     "nearest_rank",
+    "place_of",
     "question_of",
     "short",
 ]
@@ -47,7 +48,12 @@ def nearest_rank(ordered: Sequence[float], share: float, least: int = 1) -> Opti
     count = len(ordered)
     if count < max(least, 1):
         return None
-    return ordered[min(count - 1, max(0, -int(-share * count // 1) - 1))]
+    return ordered[place_of(count, share)]
+
+
+def place_of(count: int, share: float) -> int:
+    """Where in order the nearest rank of so many values stands."""
+    return min(count - 1, max(0, -int(-share * count // 1) - 1))
 
 
 def bar_step(first: float, last: float) -> int:
@@ -141,11 +147,15 @@ def question_of(value: Any) -> str:
     if isinstance(value, list):
         for message in reversed(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             if isinstance(message, dict) and message.get("role") == "user":  # pyright: ignore[reportUnknownMemberType]
-                return _content(message.get("content"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+                content = message.get("content")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+                return content[:HELD_CHARS] if type(content) is str else _content(content)  # pyright: ignore[reportUnknownArgumentType]
         return ""
     if isinstance(value, dict):
-        texts = [entry for entry in value.values() if isinstance(entry, str)]  # pyright: ignore[reportUnknownVariableType]
-        return max(texts, key=len)[:HELD_CHARS] if texts else ""  # pyright: ignore[reportUnknownArgumentType]
+        longest = ""
+        for entry in value.values():  # pyright: ignore[reportUnknownVariableType]
+            if isinstance(entry, str) and len(entry) > len(longest):
+                longest = entry
+        return longest[:HELD_CHARS]
     return ""
 
 
@@ -156,7 +166,10 @@ def answer_of(value: Any) -> str:
     if isinstance(value, list):
         for message in reversed(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             if isinstance(message, dict):
-                found = _content(message.get("content"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+                content = message.get("content")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+                if content is None:
+                    continue
+                found = _content(content)  # pyright: ignore[reportUnknownArgumentType]
                 if found:
                     return found
         return ""

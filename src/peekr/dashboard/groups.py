@@ -23,12 +23,12 @@ def kpi_of(found: Totals) -> dict[str, Any]:
     made: dict[str, Any] = {name: plain(value) for name, value in zip(SUMS, found.sums)}
     if not made["priced"]:
         made["cost"] = None
-    made["ok_calls"] = len(found.durations)
+    made["ok_calls"] = found.durations.n
     made["p50"] = tenth(found.rank(0.5))
     made["p95"] = tenth(found.rank(0.95, MIN_P95))
     made["p99"] = tenth(found.rank(0.99, MIN_P99))
     made["ttft_p50"] = tenth(found.wait(0.5))
-    made["ttft_n"] = len(found.waits)
+    made["ttft_n"] = found.waits.n
     return made
 
 
