@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := src tests examples benchmarks semconv
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test slow lint format semconv readme bench matrix clean
+.PHONY: help env demo test slow lint format semconv readme bench matrix release clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench: $(READY) ## Measure what Peekr costs, beside other instrumentations, into
 
 matrix: $(READY) ## Run the tests on every supported Python, SDK and OpenTelemetry
 	$(BIN)/python tests/matrix.py $(MATRIX)
+
+release: $(READY) ## Build the wheel and the sdist, and try them in clean environments
+	$(BIN)/python tests/release/check.py $(CHECKS)
 
 clean: ## Remove what the other verbs made
 	rm -rf $(VENV) .matrix .bench dist build examples/output .pytest_cache .ruff_cache .import_linter_cache

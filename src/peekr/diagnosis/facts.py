@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional, cast
@@ -48,6 +49,7 @@ _OTEL = (
     "OTEL_CONFIG_FILE",
 )
 _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+_CREDENTIALS = re.compile(r"(?<=//)[^/?#\s]*@")
 # Where wrappers of providers keep what they wrap.
 _WRAPPED = ("provider", "_provider", "wrapped", "_wrapped", "__wrapped__")
 _MAX_WRAPPERS = 4
@@ -199,7 +201,7 @@ def _exporter(processor: Any) -> Optional[dict[str, Any]]:
             found = getattr(found, "_exporter", None)
         if found is not None:
             endpoint = getattr(found, "endpoint", None) or getattr(found, "_endpoint", None)
-            return {"class": _class(found), "endpoint": None if endpoint is None else str(endpoint)}
+            return {"class": _class(found), "endpoint": _address(endpoint)}
     return None
 
 
@@ -253,12 +255,17 @@ def _names(group: str) -> list[str]:
     return [point.name for point in rivals.entry_points_of(group)]
 
 
-def _environment() -> dict[str, str]:
+def _environment() -> dict[str, Any]:
     known = (*environment.ENVIRONMENT, *_OTEL)
     found = {name: value for name, value in os.environ.items() if name.startswith("PEEKR_")}
     found.update({name: os.environ[name] for name in known if os.environ.get(name)})
     return {
-        name: "(set)" if any(word in name for word in _SECRET) else value
+        name: "(set)" if any(word in name for word in _SECRET) else _address(value)
         for name, value in sorted(found.items())
         if name != "PEEKR_DOCTOR"
     }
+
+
+def _address(value: Any) -> Any:
+    """A value without the credentials that the address in it may have; None for none."""
+    return None if value is None else _CREDENTIALS.sub("(hidden)@", str(value))

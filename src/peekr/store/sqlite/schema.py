@@ -83,8 +83,12 @@ def tables(connection: sqlite3.Connection) -> frozenset[str]:
 def table_columns(connection: sqlite3.Connection) -> frozenset[str]:
     """The columns that `spans` has in this file; empty where there is no such table.
 
-    A reader that must not write (so cannot migrate) asks for these and selects no others.
+    A reader that must not write (so cannot migrate) asks for these and selects no others. A view
+    of that name is none: to read one is to run what a stranger wrote into the file.
     """
+    named = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = 'spans'"
+    if connection.execute(named).fetchone() is None:
+        return frozenset()
     return frozenset(row[1] for row in connection.execute("PRAGMA table_info(spans)"))
 
 
