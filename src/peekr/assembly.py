@@ -74,8 +74,16 @@ class Output:
         done += [p.force_flush(int(timeout_s * 1000)) for p in processors]
         return all(done)
 
-    def summarise(self) -> None:
-        """Say what was lost and not said before, now that the process ends."""
+    def end(self, *, is_flushed: bool) -> None:
+        """Say what was lost and not said before, now that the process ends.
+
+        Args:
+            is_flushed: False where something still waits that cannot be waited for any longer.
+        """
+        for sink in () if is_flushed else self.sinks:
+            give_up = getattr(sink, "give_up", None)
+            if give_up is not None:
+                give_up()
         if self.sinks:
             from peekr.store import outage
 

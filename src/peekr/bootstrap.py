@@ -213,8 +213,7 @@ class _Installation:
         """Flush now that the process ends: what waits for longer than that goes as it is."""
         self.pipeline.flush(timeout_s)
         self.pipeline.release()
-        self.flush(timeout_s)
-        self.output.summarise()
+        self.output.end(is_flushed=self.flush(timeout_s))
 
     def close(self, timeout_s: float) -> None:
         if self.gate is not None:

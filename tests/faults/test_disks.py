@@ -214,16 +214,21 @@ while not os.path.exists("end"): time.sleep(0.005)
     assert ended.asked == ended.asked_in_rows == ["first", *map(str, range(30))]
 
 
+ENDS = {"uninstrument": ("peekr.uninstrument(); os._exit(0)", 0), "exit": ("", 0),
+        "SIGTERM": ("die(signal.SIGTERM)", -15)}  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ENDS)
 def test_a_database_that_stays_locked_costs_its_records_and_keeps_no_process_alive(
-    app: App,
+    end: str, app: App
 ) -> None:
+    code, expected = ENDS[end]
     program = app.start(
-        """
+        f"""
 instrument(); ask("first"); peekr.flush(); say("ready")
 while not os.path.exists("go"): time.sleep(0.005)
 for n in range(10): ask(n)
-peekr.uninstrument()
-say("gave up")
+{code}
 """
     )
     program.until(lambda out: "ready" in out)
@@ -232,7 +237,7 @@ say("gave up")
     ) as other:
         other.execute("BEGIN EXCLUSIVE")
         (app.folder / "go").touch()
-        ended = program.end().check(warned=2)
+        ended = program.end().check(expected, warned=2)
         other.execute("ROLLBACK")
     assert ended.warned[1:] == ["traces in traces.db: 10 records were lost"]
     assert ended.asked == ["first", *map(str, range(10))]

@@ -173,12 +173,24 @@ class SqliteSink:
         self._closed = True
         done = self._is_idle() or self._wait(_Mark(stop=True), time.monotonic() + timeout_s)
         if not done:
-            self._hurry = True
-            if not self._wait(_Mark(), time.monotonic() + _HURRY_S):
-                self._outage.lose(max(0, self._queue.qsize() - 2))  # two of them are the marks
+            self._count_as_lost()
         self._release()
         self._outage.summarise()
         return done
+
+    def give_up(self) -> None:
+        """Try once more what is queued, then count it as lost: the process ends.
+
+        For a second at most, after a `flush` that ran out of time; what comes later is taken.
+        """
+        if not self._is_idle():
+            self._count_as_lost()
+            self._hurry = False
+
+    def _count_as_lost(self) -> None:
+        self._hurry = True
+        if not self._wait(_Mark(), time.monotonic() + _HURRY_S):
+            self._outage.lose(max(0, self._queue.qsize() - 2))  # two of them are the marks
 
     def _release(self) -> None:
         if gate.enter(_GATE_S):
