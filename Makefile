@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := src tests examples benchmarks semconv
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test slow lint format semconv readme bench matrix release clean
+.PHONY: help env demo test fuzz slow lint format semconv readme bench matrix release clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ demo: $(READY) ## An agent on simulated providers, traced, then shown: no key, n
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest -n auto
+
+fuzz: $(READY) ## Damage what is read at length: Hypothesis, then Atheris where it installs
+	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz
+	$(BIN)/python tests/fuzz/covering.py
 
 slow: $(READY) ## Install other people's servers (rotel, Phoenix, MLflow), and run the tests with them
 	$(BIN)/python tests/support/backends.py
@@ -61,4 +65,4 @@ release: $(READY) ## Build the wheel and the sdist, and try them in clean enviro
 	$(BIN)/python tests/release/check.py $(CHECKS)
 
 clean: ## Remove what the other verbs made
-	rm -rf $(VENV) .matrix .bench dist build examples/output .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .fuzz .hypothesis .matrix .bench dist build examples/output .pytest_cache .ruff_cache .import_linter_cache
