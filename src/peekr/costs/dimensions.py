@@ -9,33 +9,40 @@ from re import compile as compiled
 from typing import Any, Optional
 
 from peekr.semconv import otel
+from peekr.store.columns import FIELDS
 from peekr.store.query import Query
 from peekr.summary import number
 
-__all__ = ["DIMENSIONS", "Document", "chooser", "text_of", "whole"]
+__all__ = ["DIMENSIONS", "Attributes", "Row", "chooser", "text_of", "whole"]
+Row = tuple[Any, ...]
+"""A record: its fields in the order of `store.columns.FIELDS`, as they are stored."""
 
-Document = dict[str, Any]
+Attributes = dict[str, Any]
+
+_TRACE_ID, _START, _END, _STATUS, _TENANT = map(
+    FIELDS.index, ("trace_id", "start_time", "end_time", "status", "tenant_id")
+)
 
 
-def _day(document: Document, attributes: Document) -> Optional[str]:
+def _day(row: Row, _: Attributes) -> Optional[str]:
     try:
-        start = datetime.fromtimestamp(document["start_time"], timezone.utc)
-    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        start = datetime.fromtimestamp(row[_START], timezone.utc)
+    except (TypeError, ValueError, OverflowError, OSError):
         return None
     return start.strftime("%Y-%m-%d")
 
 
-def _of(key: str) -> Callable[[Document, Document], Any]:
-    return lambda document, attributes: attributes.get(key)
+def _of(key: str) -> Callable[[Row, Attributes], Any]:
+    return lambda row, attributes: attributes.get(key)
 
 
-DIMENSIONS: dict[str, Callable[[Document, Document], Any]] = {
-    "model": lambda document, attributes: (
+DIMENSIONS: dict[str, Callable[[Row, Attributes], Any]] = {
+    "model": lambda row, attributes: (
         attributes.get("model") or attributes.get(otel.GEN_AI_RESPONSE_MODEL)
     ),
     "provider": _of("provider"),
     "operation": _of(otel.GEN_AI_OPERATION_NAME),
-    "tenant": lambda document, attributes: document.get("tenant_id"),
+    "tenant": lambda row, attributes: row[_TENANT],
     "user": _of("user_id"),
     "session": _of("session_id"),
     "feature": _of("feature"),
@@ -49,21 +56,21 @@ Days are those of UTC.
 """
 
 
-def chooser(query: Query) -> Optional[Callable[[Document, Document], bool]]:
+def chooser(query: Query) -> Optional[Callable[[Row, Attributes], bool]]:
     """Whether a call is asked for."""
-    tests: list[Callable[[Document, Document], bool]] = []
+    tests: list[Callable[[Row, Attributes], bool]] = []
     if query.trace is not None:
         trace = query.trace
-        tests.append(lambda document, _: str(document.get("trace_id")).startswith(trace))
+        tests.append(lambda row, _: str(row[_TRACE_ID]).startswith(trace))
     if query.session is not None:
         session = query.session
         tests.append(lambda _, attributes: text_of(attributes.get("session_id")) == session)
     if query.errors:
-        tests.append(lambda document, _: document.get("status") == "error")
+        tests.append(lambda row, _: row[_STATUS] == "error")
     if query.model is not None:
         fits = compiled("|".join(translate(glob) for glob in query.model_globs())).match
 
-        def of_model(_: Document, attributes: Document) -> bool:
+        def of_model(_: Row, attributes: Attributes) -> bool:
             model = attributes.get("model")
             return isinstance(model, str) and fits(model.lower()) is not None
 
@@ -71,16 +78,16 @@ def chooser(query: Query) -> Optional[Callable[[Document, Document], bool]]:
     if query.since is not None:
         since = query.since
 
-        def active_since(document: Document, _: Document) -> bool:
-            end = number(document.get("end_time"))
+        def active_since(row: Row, _: Attributes) -> bool:
+            end = number(row[_END])
             if end is None:
-                end = number(document.get("start_time")) or 0.0
+                end = number(row[_START]) or 0.0
             return end >= since
 
         tests.append(active_since)
     if not tests:
         return None
-    return lambda document, attributes: all(test(document, attributes) for test in tests)
+    return lambda row, attributes: all(test(row, attributes) for test in tests)
 
 
 def whole(value: Any) -> int:

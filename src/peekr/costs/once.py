@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from itertools import islice
+from typing import Any, Optional, Union
 
-from peekr.costs.dimensions import Document
-from peekr.pricing.spans import CALLS
+from peekr.costs.sums import Sums
 
 __all__ = ["OWN", "Below", "Counted"]
 
@@ -18,39 +18,29 @@ OWN = frozenset(
 )  # fmt: skip
 """Names of records that are one call each."""
 
-
 _MAX_RECENT = 2_000
-"""How many of the spans that came last are remembered at least; twice as many at most."""
+"""How many of the spans that came last are remembered at least; twice as many at most, and one
+block of the file."""
 
 _MAX_LEVELS = 64
+_MAX_PENDING = 200_000
 
 
-class Counted:
-    """A span of another instrumentation that was counted, and how to take that back.
+Counted = tuple[
+    Optional[int],  # the hash of the id of the span above
+    bool,  # whether it says that it is one call; an agent's, say, repeats those below it
+    int,  # tokens in
+    int,  # tokens out
+    tuple[Sums, ...],  # what it was added to
+    Optional[float],  # what it cost
+    bool,  # whether it failed
+    Optional[tuple[Any, ...]],  # what only some have, as whoever counted it needs it
+]
+"""A span of another instrumentation that was counted, and what taking that back needs.
 
-    Attributes:
-        operation: What it says that it is.
-        tokens: Tokens in, and `output` those out.
-        late: Tokens in and out of calls below it that came after it.
-        stands: Whether it still counts.
-        how: What whoever counted it needs to take it back.
-    """
-
-    __slots__ = ("how", "late", "operation", "output", "stands", "tokens")
-
-    def __init__(self, operation: Any, tokens: int, output: int) -> None:
-        self.operation = operation
-        self.tokens = tokens
-        self.output = output
-        self.late: tuple[int, int] = (0, 0)
-        self.stands = False
-        self.how: tuple[Any, ...] = ()
-
-    def is_said_by(self, tokens: int, output: int) -> bool:
-        """Whether calls with so many tokens are what it repeats."""
-        if self.operation is not None and self.operation not in CALLS:
-            return True
-        return tokens >= self.tokens and output >= self.output
+A plain tuple, without texts and anything of the record itself: what is kept of every span would
+else drive the rest out of the processor's cache.
+"""
 
 
 class Below:
@@ -58,85 +48,103 @@ class Below:
 
     Children come before their parents, as they end first; where one comes later, because it waited
     for its evaluation say, what was counted above it is taken back if it came not long before.
+
+    Spans are known by the hashes of their ids.
+
+    Attributes:
+        sums: By the span above: tokens in, tokens out, and whether all are Peekr's own.
+        recent: Each of the spans that came last: how it was counted, or only what is above it.
+            Whoever reads adds to it, for that happens with every span.
+        older: Those before them.
     """
 
     def __init__(self) -> None:
-        # By the id of the span above: tokens in, tokens out, and whether all are Peekr's own.
-        self._sums: dict[Any, tuple[int, int, bool]] = {}
-        # The spans that came last: what is above each, and how it was counted.
-        self._recent: dict[Any, tuple[Any, Optional[Counted]]] = {}
-        self._older: dict[Any, tuple[Any, Optional[Counted]]] = {}
+        self.sums: dict[int, tuple[int, int, bool]] = {}
+        self.recent: dict[int, Union[Counted, int, None]] = {}
+        self.older: dict[int, Union[Counted, int, None]] = {}
+        # Of what was counted, what came below it afterwards; None once it was taken back.
+        self._late: dict[int, Optional[tuple[int, int]]] = {}
 
-    def passes(self, document: Document) -> None:
+    def forget(self) -> None:
+        """Let go of what came long ago; called now and then."""
+        if len(self.recent) >= _MAX_RECENT:
+            self.older, self.recent = self.recent, {}
+            late = self._late
+            self._late = {key: late[key] for key in late if key in self.older}
+        if len(self.sums) > _MAX_PENDING:
+            # The spans above are in another file: they would have come.
+            for key in list(islice(self.sums, _MAX_PENDING // 2)):
+                del self.sums[key]
+
+    def passes(self, span: int, parent: Optional[int]) -> None:
         """Take a span that is no call: what is below it is below what is above it."""
-        below = self._sums.pop(document.get("span_id"), None)
+        below = self.sums.pop(span, None)
         if below is not None:
-            self._add(document, *below)
-        self._remember(document, None)
+            self._add(parent, *below)
 
-    def own_call(self, document: Document, tokens: int, output: int) -> bool:
+    def own_call(self, span: int, parent: Optional[int], tokens: int, output: int) -> bool:
         """Take a call of Peekr's own; whether it counts."""
-        below = self._sums.pop(document.get("span_id"), None)
-        self._remember(document, None)
+        below = self.sums.pop(span, None)
         if below is None:
-            self._add(document, tokens, output, True)
+            self._add(parent, tokens, output, True)
             return True
         if below[2] or tokens > below[0] or output > below[1]:
             # What a tool of the call has called.
-            self._add(document, tokens + below[0], output + below[1], below[2])
+            self._add(parent, tokens + below[0], output + below[1], below[2])
             return True
-        self._add(document, *below)
+        self._add(parent, *below)
         return False
 
     def counts(
-        self, document: Document, operation: Any, tokens: int, output: int
-    ) -> Optional[Counted]:
-        """Take another span with tokens; None where calls below it say what it says."""
-        made = Counted(operation, tokens, output)
-        below = self._sums.pop(document.get("span_id"), None) if self._sums else None
-        if below is not None and made.is_said_by(below[0], below[1]):
-            self._add(document, *below)
-            self._remember(document, None)
-            return None
-        if below is not None:
-            tokens, output = tokens + below[0], output + below[1]
-        self._add(document, tokens, output, False)
-        self._remember(document, made)
-        return made
+        self, span: int, parent: Optional[int], is_call: bool, tokens: int, output: int
+    ) -> bool:
+        """Take another span with tokens; False where calls below it say what it says."""
+        sums = self.sums
+        is_counted, is_own = True, False
+        if span in sums:
+            below, output_below, is_own_below = sums.pop(span)
+            if not is_call or (below >= tokens and output_below >= output):
+                is_counted, is_own = False, is_own_below
+                tokens = output = 0
+            tokens += below
+            output += output_below
+        # -- as _add does, for most spans come here
+        if parent is not None:
+            before = sums.get(parent)
+            if before is not None:
+                tokens += before[0]
+                output += before[1]
+                is_own = is_own and before[2]
+            sums[parent] = (tokens, output, is_own)
+        return is_counted
 
-    def is_late(self, document: Document) -> bool:
-        """Whether the span above it has come already."""
-        above = document.get("parent_id")
-        return above in self._recent or above in self._older
-
-    def repeated_above(self, document: Document, tokens: int, output: int) -> list[Counted]:
+    def repeated_above(
+        self, parent: Optional[int], tokens: int, output: int
+    ) -> list[tuple[int, Counted]]:
         """What was counted above a call that comes now, and does not count any more."""
-        found: list[Counted] = []
-        above = document.get("parent_id")
+        found: list[tuple[int, Counted]] = []
         for _ in range(_MAX_LEVELS):
-            known = self._recent.get(above) or self._older.get(above)
-            if known is None:
+            if parent is None:
                 break
-            above, counted = known
-            if counted is not None and counted.stands:
-                counted.late = (counted.late[0] + tokens, counted.late[1] + output)
-                if counted.is_said_by(*counted.late):
-                    counted.stands = False
-                    found.append(counted)
+            known = self.recent.get(parent) or self.older.get(parent)
+            if not isinstance(known, tuple):
+                parent = known
+                continue
+            above, is_call, counted, counted_output = known[:4]
+            before = self._late.get(parent, (0, 0))
+            if before is not None:
+                below, output_below = before[0] + tokens, before[1] + output
+                is_repeated = not is_call or (below >= counted and output_below >= counted_output)
+                self._late[parent] = None if is_repeated else (below, output_below)
+                if is_repeated:
+                    found.append((parent, known))
+            parent = above
         return found
 
-    def _remember(self, document: Document, counted: Optional[Counted]) -> None:
-        recent = self._recent
-        if len(recent) >= _MAX_RECENT:
-            self._older = recent
-            recent = self._recent = {}
-        recent[document.get("span_id")] = (document.get("parent_id"), counted)
-
-    def _add(self, document: Document, tokens: int, output: int, is_own: bool) -> None:
-        parent = document.get("parent_id")
+    def _add(self, parent: Optional[int], tokens: int, output: int, is_own: bool) -> None:
         if parent is not None:
-            before = self._sums.get(parent)
+            before = self.sums.get(parent)
             if before is not None:
                 tokens, output = tokens + before[0], output + before[1]
                 is_own = is_own and before[2]
-            self._sums[parent] = (tokens, output, is_own)
+            self.sums[parent] = (tokens, output, is_own)

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Optional, cast
 
-from peekr.costs.dimensions import DIMENSIONS, Document, chooser, text_of, whole
+from peekr.costs.dimensions import DIMENSIONS, Attributes, Row, chooser, text_of, whole
 from peekr.costs.once import OWN, Below, Counted
 from peekr.costs.sums import CallCost, CostReport, Group, Sums, Table, Unpriced
 from peekr.pricing.book import PriceBook
-from peekr.pricing.spans import Price, price_of
+from peekr.pricing.spans import CALLS, Price, price_of
+from peekr.record import SpanRecord
 from peekr.semconv import otel
+from peekr.store.columns import FIELDS, Columns, columns_of
 from peekr.store.query import Query, Reader
 from peekr.summary import number
 
 __all__ = ["report"]
 
 _OPERATION = otel.GEN_AI_OPERATION_NAME
+_START = FIELDS.index("start_time")
+_HASHED = tuple(map(FIELDS.index, ("span_id", "parent_id")))
+_CALLS = tuple(sorted(CALLS))  # for `in`: an operation may be of any type
+_NOTHING: Attributes = {}
+_BLOCK_RECORDS = 64
 
 
 def report(
@@ -48,20 +56,22 @@ def report(
     """
     wanted = None if query is None else chooser(query)
     made = _Pass(groupings, wanted, top, book, is_nested=False)
-    if not made.run(_documents(reader)):
+    if not made.run(_columns(reader)):
         made = _Pass(groupings, wanted, top, book, is_nested=True)
-        made.run(_documents(reader))
+        made.run(_columns(reader))
     return made.report()
 
 
-def _documents(reader: Reader) -> Iterator[list[Document]]:
-    lists = getattr(reader, "documents", None)
-    if lists is not None:
-        return cast("Iterator[list[Document]]", lists())
-    return ([record.to_dict()] for record in reader.records())
+def _columns(reader: Reader) -> Iterator[Columns]:
+    made = getattr(reader, "columns", None)
+    if made is not None:
+        return cast("Iterator[Columns]", made())
+    return _gathered(reader.records())
 
 
-_NOTHING: Document = {}
+def _gathered(records: Iterator[SpanRecord]) -> Iterator[Columns]:
+    while some := list(islice(records, _BLOCK_RECORDS)):
+        yield columns_of(map(vars, some))
 
 
 class _Pass:
@@ -70,7 +80,7 @@ class _Pass:
     def __init__(
         self,
         groupings: Sequence[tuple[str, ...]],
-        wanted: Optional[Callable[[Document, Document], bool]],
+        wanted: Optional[Callable[[Row, Attributes], bool]],
         top: int,
         book: Optional[PriceBook],
         *,
@@ -88,61 +98,92 @@ class _Pass:
         self._below = Below()
         self._taken_back: set[Any] = set()
 
-    def run(self, blocks: Iterable[list[Document]]) -> bool:
+    def run(self, blocks: Iterable[Columns]) -> bool:
         """Read all; False where it turned out that spans may wrap others, and that matters."""
-        own, nested, book, wanted = OWN, self._is_nested, self._book, self._wanted
+        own, nested, book, wanted, tree = (
+            OWN,
+            self._is_nested,
+            self._book,
+            self._wanted,
+            self._below,
+        )
         # By far the most frequent table, at hand for the path that every call takes.
         key_of = self._groupings[0][0] if len(self._groupings[0]) == 1 else None
         first, more = self._tables[0], len(self._groupings) > 1 or key_of is None
         is_by_model = self._by[0] == ("model",)
         least_cost, least_ms = self._expensive.least, self._slow.least
-        for block in blocks:
-            for document in block:
-                attributes: Document = document.get("attributes") or _NOTHING
+        recent, older, pending = tree.recent, tree.older, tree.sums
+        attributes: Attributes
+        above: Optional[int] = None
+        span, is_call = 0, True
+        for columns in blocks:
+            if nested:
+                _require_ids(columns)
+                tree.forget()
+                recent, older = tree.recent, tree.older
+            for row in cast("Iterable[Any]", zip(*columns)):
+                _, span_id, parent, name, _, _, duration, status, _, attributes = row
                 if type(attributes) is not dict:
                     attributes = _NOTHING
                 get = attributes.get
                 tokens, output, cost = get("tokens_input"), get("tokens_output"), get("cost_usd")
+                is_own = name in own if type(name) is str else False
+                is_error = status == "error"
                 is_refused = False
                 if tokens is None and output is None and cost is None:
-                    if document.get("name") not in own:
+                    if not is_own:
                         if nested:
-                            self._below.passes(document)
+                            span, above = hash(span_id), None if parent is None else hash(parent)
+                            if span in pending:
+                                tree.passes(span, above)
+                            recent[span] = above
                         continue
                     # A call that failed took nothing; of others it is not known what they took.
-                    is_refused = document.get("status") == "error"
-                if type(tokens) is not int:
+                    is_refused = is_error
+                if type(tokens) is not int or tokens < 0:
                     tokens = whole(tokens)
-                if type(output) is not int:
+                if type(output) is not int or output < 0:
                     output = whole(output)
                 if type(cost) is not float and cost is not None:
                     cost = number(cost)
-                counted: Optional[Counted] = None
-                if document.get("name") not in own:
-                    if not nested:
-                        return False
-                    counted = self._below.counts(document, get(_OPERATION), tokens, output)
-                    if counted is None:
-                        continue
-                elif nested and not self._below.own_call(document, tokens, output):
-                    continue
-                if nested and self._below.is_late(document):
-                    for repeated in self._below.repeated_above(document, tokens, output):
-                        self._take_back(repeated)
-                if wanted is not None and not wanted(document, attributes):
+                if nested:
+                    span, above = hash(span_id), None if parent is None else hash(parent)
+                    recent[span] = above
+                    if above in recent or above in older:
+                        for repeated, counted in tree.repeated_above(above, tokens, output):
+                            self._take_back(repeated, counted)
+                    if is_own:
+                        if not tree.own_call(span, above, tokens, output):
+                            continue
+                    else:
+                        operation = get(_OPERATION)
+                        is_call = operation is None or (
+                            type(operation) is str and operation in CALLS
+                        )
+                        if not tree.counts(span, above, is_call, tokens, output):
+                            continue
+                elif not is_own:
+                    return False
+                if wanted is not None and not wanted(row, attributes):
                     continue
                 saved = get("cost_saved_usd")
                 if book is not None:
-                    anew = price_of(book, attributes, _start_ns(document))
+                    anew = price_of(book, attributes, _start_ns(row))
                     if isinstance(anew, Price):
                         cost, saved = anew.cost_usd, anew.saved_usd
+                read, written = get("tokens_cache_read"), get("tokens_cache_write")
+                reasoning = get("tokens_reasoning")
                 if is_by_model:
                     key = get("model") or get(otel.GEN_AI_RESPONSE_MODEL)
                 elif key_of is not None:
-                    key = key_of(document, attributes)
+                    key = key_of(row, attributes)
                 else:
                     key = None
-                # -- the sums of the first table; the others in _add_more
+                added: tuple[Any, ...] = ()
+                if more:
+                    price = 0.0 if is_refused else cost
+                    added = self._add_more(row, attributes, tokens, output, price, saved, is_error)
+                # -- the sums of the first table; the others above
                 if key_of is not None:
                     try:
                         sums = first[key]
@@ -157,57 +198,47 @@ class _Pass:
                         sums.cost_usd += cost
                     elif not is_refused:
                         sums.unpriced += 1
-                    if document.get("status") == "error":
+                    if is_error:
                         sums.errors += 1
-                    read, written = get("tokens_cache_read"), get("tokens_cache_write")
                     if read or written:
                         _add_cache(sums, read, written, saved)
-                    reasoning = get("tokens_reasoning")
                     if reasoning:
                         sums.reasoning += whole(reasoning)
-                if more:
-                    price = 0.0 if is_refused else cost
-                    self._add_more(document, attributes, tokens, output, price, saved)
-                if counted is not None:
-                    # Not the record itself: what is kept drives the rest out of the cache.
-                    counted.stands = True
-                    counted.how = (
-                        key,
-                        self._keys(document, attributes) if more else (),
-                        cost,
-                        document.get("status") == "error",
-                        get("model"),
-                        get("provider"),
-                        get("tokens_cache_read"),
-                        get("tokens_cache_write"),
-                        get("tokens_reasoning"),
-                        saved,
-                        (document.get("trace_id"), document.get("span_id")),
-                    )
+                    added = (sums, *added) if more else (sums,)
+                if nested and not is_own:
+                    rest = None
+                    if cost is None:
+                        rest = (read, written, reasoning, saved, get("provider"), get("model"))
+                    elif read or written or reasoning:
+                        rest = (read, written, reasoning, saved, None, None)
+                    recent[span] = (above, is_call, tokens, output, added, cost, is_error, rest)
                 if cost is None:
                     if not is_refused:
                         self._note_unpriced(get("provider"), get("model"), tokens + output)
                 elif cost > least_cost:
-                    self._expensive.put(cost, document, cost)
+                    self._expensive.put(cost, row, attributes, cost)
                     least_cost = self._expensive.least
-                duration = document.get("duration_ms")
                 if type(duration) is float and duration > least_ms:
-                    self._slow.put(duration, document, cost)
+                    self._slow.put(duration, row, attributes, cost)
                     least_ms = self._slow.least
         return True
 
     def _add_more(
         self,
-        document: Document,
-        attributes: Document,
+        row: Row,
+        attributes: Attributes,
         tokens: int,
         output: int,
         cost: Optional[float],
         saved: Any,
-    ) -> None:
+        is_error: bool,
+    ) -> tuple[Sums, ...]:
+        """Add to the tables but for a first one of a single dimension."""
         get = attributes.get
-        keys = self._keys(document, attributes)
-        for table, key in zip(self._tables[-len(keys) :], keys):
+        begin = 1 if len(self._groupings[0]) == 1 else 0
+        added: list[Sums] = []
+        for table, readers in zip(self._tables[begin:], self._groupings[begin:]):
+            key = tuple(text_of(read(row, attributes)) for read in readers)
             sums = table.get(key)
             if sums is None:
                 sums = table[key] = Sums()
@@ -219,24 +250,17 @@ class _Pass:
                 sums.cost_usd += cost
             else:
                 sums.unpriced += 1
-            if document.get("status") == "error":
+            if is_error:
                 sums.errors += 1
             _add_cache(sums, get("tokens_cache_read"), get("tokens_cache_write"), saved)
+            added.append(sums)
+        return tuple(added)
 
-    def _keys(self, document: Document, attributes: Document) -> tuple[Any, ...]:
-        """The keys of a call in the tables, but for a first one of a single dimension."""
-        groupings = self._groupings
-        return tuple(
-            tuple(text_of(read(document, attributes)) for read in readers)
-            for readers in (groupings[1:] if len(groupings[0]) == 1 else groupings)
-        )
-
-    def _take_back(self, counted: Counted) -> None:
-        key, keys, cost, is_error, model, provider, read, written, reasoning, saved, ids = (
-            counted.how
-        )
+    def _take_back(self, span: int, counted: Counted) -> None:
+        _, _, tokens, output, added, cost, is_error, more = counted
+        read, written, reasoning, saved, provider, model = more or (None,) * 6
         one = Sums()
-        one.calls, one.input, one.output = 1, counted.tokens, counted.output
+        one.calls, one.input, one.output = 1, tokens, output
         one.errors = int(is_error)
         one.reasoning = whole(reasoning)
         if cost is None:
@@ -244,22 +268,14 @@ class _Pass:
             unpriced = self._unpriced.get((text_of(provider), text_of(model)))
             if unpriced is not None:
                 unpriced[0] -= 1
-                unpriced[1] -= counted.tokens + counted.output
+                unpriced[1] -= tokens + output
         else:
             one.cost_usd = cost
         _add_cache(one, read, written, saved)
-        if isinstance(key, (list, dict)):
-            key = str(cast("object", key))
-        places = self._tables if len(keys) == len(self._tables) else self._tables[1:]
-        found = [*zip(places, keys), *([] if places is self._tables else [(self._tables[0], key)])]
-        for table, place in found:
-            sums = table.get(place)
-            if sums is not None:
-                sums.add(one, -1)
-                sums.cost_usd = round(sums.cost_usd, 12) + 0.0
-                if not sums.calls:
-                    del table[place]
-        self._taken_back.add(ids)
+        for sums in added:
+            sums.add(one, -1)
+            sums.cost_usd = round(sums.cost_usd, 12) + 0.0
+        self._taken_back.add(span)
 
     def _note_unpriced(self, provider: Any, model: Any, tokens: int) -> None:
         key = (text_of(provider), text_of(model))
@@ -276,6 +292,8 @@ class _Pass:
             # A text and a number that reads like it are one group.
             merged: dict[tuple[Optional[str], ...], Sums] = {}
             for key, sums in found.items():
+                if not sums.calls:
+                    continue  # taken back
                 values: tuple[Optional[str], ...] = (text_of(key),)
                 if isinstance(key, tuple):
                     values = cast("tuple[Optional[str], ...]", key)
@@ -304,7 +322,7 @@ class _Pass:
 
     def _named(self, top: _Top) -> list[CallCost]:
         gone = self._taken_back
-        return [call for call in top.calls() if (call.trace_id, call.span_id) not in gone]
+        return [call for call in top.calls() if hash(call.span_id) not in gone]
 
 
 def _rank(group: Group) -> tuple[float, int, tuple[str, ...]]:
@@ -336,16 +354,18 @@ class _Top:
         self._seen = 0
         self.least = 0.0 if count else float("inf")
 
-    def put(self, value: float, document: Document, cost_usd: Optional[float]) -> None:
+    def put(
+        self, value: float, row: Row, attributes: Attributes, cost_usd: Optional[float]
+    ) -> None:
         """Take one that exceeds the least."""
-        attributes = document["attributes"]
+        trace_id, span_id, _, name, start, _, duration, *_ = row
         call = CallCost(
-            trace_id=str(document.get("trace_id")),
-            span_id=str(document.get("span_id")),
-            name=str(document.get("name") or ""),
+            trace_id=str(trace_id),
+            span_id=str(span_id),
+            name=str(name or ""),
             model=text_of(attributes.get("model")),
-            start_time=number(document.get("start_time")),
-            duration_ms=number(document.get("duration_ms")),
+            start_time=number(start),
+            duration_ms=number(duration),
             cost_usd=cost_usd,
         )
         self._seen += 1
@@ -362,5 +382,14 @@ class _Top:
         return [call for _, _, call in sorted(self._heap, reverse=True)]
 
 
-def _start_ns(document: Document) -> int:
-    return int((number(document.get("start_time")) or 0.0) * 1e9)
+def _start_ns(row: Row) -> int:
+    return int((number(row[_START]) or 0.0) * 1e9)
+
+
+def _require_ids(columns: Columns) -> None:
+    """Make None of ids that are none, for a tree can be built of what has a hash alone."""
+    for place in _HASHED:
+        try:
+            hash(columns[place])
+        except TypeError:
+            columns[place] = tuple(one if type(one) is str else None for one in columns[place])

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Callable, Optional
 
 import orjson
@@ -32,8 +33,10 @@ from peekr.store.query import (
 __all__ = ["JsonlReader"]
 
 _BLOCK_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 17
 _SMALL_BLOCK_BYTES = 1 << 15
 """What is parsed at a time: so little that it stays in the processor's cache, for half the time."""
+_BLOCKS_A_PART = 4
 
 # The beginning of a line as Peekr writes it, and as Peekr 0.9 did (name first).
 _ID_FIRST = re.compile(
@@ -54,12 +57,14 @@ class JsonlReader:
         self.problems = Problems("line")
         self.advanced: Optional[Callable[[float], None]] = None
         try:
-            self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by close()
+            self._file: BinaryIO = open(path, "rb", _BUFFER_BYTES)  # noqa: SIM115 - closed by close()
             self._size = os.fstat(self._file.fileno()).st_size
         except OSError as error:
             reason = (error.strerror or "cannot be opened").lower()
             raise UnreadableFileError(f"{clean(path)}: {reason}") from None
         self._records = 0
+        self._end = 0
+        self._index: Optional[_Index] = None
 
     def select(self, query: Query) -> Selection:
         """The chosen traces; with a limit the file is read from its end backwards.
@@ -82,32 +87,16 @@ class JsonlReader:
                 yield record
         self._require_something()
 
-    def documents(self) -> Iterator[list[dict[str, Any]]]:
-        """Every record as the JSON object on its line, in the order of the file, a list at a time.
+    def columns(self) -> Iterator[Columns]:
+        """Every record in the order of the file, in columns, some at a time; never an empty block.
 
-        Unchecked: the fields have whatever types the file gives them, and each may be missing.
-        Takes a third of the time of `records`; a line that cannot be read is counted.
+        Unchecked: the fields have whatever types the file gives them. Takes a third of the time of
+        `records`; a line that cannot be read is counted.
         """
         self._restart()
         parse = orjson.loads
         before = 0
-        for lines in self._blocks():
-            try:
-                documents = [parse(line) for line in lines]
-                for document in documents:
-                    document["trace_id"]
-            except (ValueError, KeyError, TypeError):
-                documents = self._documents_on(lines, before)
-            before += len(lines)
-            self._records += len(documents)
-            yield documents
-        self._require_something()
-
-    def columns(self) -> Iterator[Columns]:
-        """Every record as `documents` gives them, in columns; never an empty block."""
-        self._restart()
-        parse = orjson.loads
-        before = 0
+        index = _Index()
         for lines in self._blocks():
             try:
                 made = whole_columns(map(parse, lines))
@@ -116,13 +105,15 @@ class JsonlReader:
             before += len(lines)
             if made:
                 self._records += len(made[0])
+                index.add(made[0], self._end)
                 yield made
+        self._index = index
         self._require_something()
 
     def _documents_on(self, lines: list[bytes], before: int) -> list[dict[str, Any]]:
         """What is on lines of which not every one is a whole record."""
         try:
-            found = [orjson.loads(line) for line in lines if line]
+            found = [orjson.loads(line) for line in lines if not line.isspace()]
             if all(isinstance(d["trace_id"], str) and isinstance(d["span_id"], str) for d in found):
                 return found
         except (ValueError, KeyError, TypeError):
@@ -130,17 +121,29 @@ class JsonlReader:
         return [
             record.to_dict()
             for number, line in enumerate(lines, before + 1)
-            if line
-            and not line.isspace()
-            and (record := self._parse_or_count(line, number)) is not None
+            if not line.isspace() and (record := self._parse_or_count(line, number)) is not None
         ]
 
     def pick(self, trace_ids: set[str]) -> Iterator[Trace]:
-        """The traces with these ids; see `Reader.pick`. Other lines are not parsed."""
-        return pick_from(self._of(frozenset(map(_encoded, trace_ids))), trace_ids)
+        """The traces with these ids; see `Reader.pick`. Other lines are not parsed.
 
-    def _of(self, keys: frozenset[bytes]) -> Iterator[SpanRecord]:
-        for lines in self._blocks():
+        After `columns` has gone through the file, only the parts of it that hold them are read.
+        """
+        if self._index is None:
+            blocks = self._blocks()
+        else:
+            blocks = self._parts(self._index.parts(trace_ids))
+        return pick_from(self._of(blocks, frozenset(map(_encoded, trace_ids))), trace_ids)
+
+    def _parts(self, parts: Iterator[tuple[int, int]]) -> Iterator[list[bytes]]:
+        for begin, end in parts:
+            lines = self._read_at(begin, end - begin).split(b"\n")
+            if not begin:
+                lines[0] = lines[0].removeprefix(BOM)
+            yield lines
+
+    def _of(self, blocks: Iterator[list[bytes]], keys: frozenset[bytes]) -> Iterator[SpanRecord]:
+        for lines in blocks:
             for line in lines:
                 # As Peekr writes them; most lines are passed over, so this is what takes time.
                 if (
@@ -150,7 +153,7 @@ class JsonlReader:
                 ):
                     continue
                 found = _ID_FIRST.match(line)
-                if (found is not None and found[1] not in keys) or not line or line.isspace():
+                if (found is not None and found[1] not in keys) or line.isspace():
                     continue
                 try:
                     yield parse_line(line)[0]
@@ -334,24 +337,25 @@ class JsonlReader:
                 yield number, line
 
     def _blocks(self) -> Iterator[list[bytes]]:
-        """The file's lines in blocks, blank ones among them."""
+        """The file's lines with their ends in blocks, blank ones among them; none is empty.
+
+        `_end` is where the block ends.
+        """
         self._file.seek(0)
-        left, is_first = self._size, True
-        pieces: list[bytes] = []  # of a line whose end has not been reached
+        left = self._size
         while left > 0:
-            block = self._file.read(min(_SMALL_BLOCK_BYTES, left))
-            if not block:
+            lines = self._file.readlines(_SMALL_BLOCK_BYTES)
+            if not lines:
                 break  # the file was cut meanwhile
-            left -= len(block)
-            if is_first:
-                block, is_first = block.removeprefix(BOM), False
-            pieces.append(block)
-            if b"\n" in block:
-                lines = b"".join(pieces).split(b"\n")
-                pieces = [lines.pop()]
-                yield lines
-        if pieces and any(pieces):
-            yield [b"".join(pieces)]
+            if left == self._size and not (lines := _without_mark(lines)):
+                break
+            left -= sum(map(len, lines))
+            if left < 0:
+                # What was appended after the file was opened belongs to the tail.
+                while lines and left + len(lines[-1]) <= 0:
+                    left += len(lines.pop())
+            self._end = min(self._file.tell(), self._size)
+            yield lines
 
     # -- lines ----------------------------------------------------------------------------------
 
@@ -398,6 +402,49 @@ class JsonlReader:
         raise UnreadableFileError(
             f"{shown}: not a trace file, no line is a record; {self.problems.describe()}"
         )
+
+
+def _without_mark(lines: list[bytes]) -> list[bytes]:
+    first = lines[0].removeprefix(BOM)
+    return [first, *lines[1:]] if first else lines[1:]
+
+
+class _Index:
+    """Which parts of a file hold records of which traces, in a few bytes a trace.
+
+    A part may be named wrongly, as only a part of each id's hash is kept; none is left out.
+    """
+
+    def __init__(self) -> None:
+        self._ends: list[int] = []
+        self._hashes: list[array[int]] = []
+        self._begun: set[int] = set()
+        self._blocks = self._end = 0
+
+    def add(self, trace_ids: Iterable[Any], end: int) -> None:
+        """Take the records up to a place in the file."""
+        self._begun.update(map(hash, {*trace_ids}))
+        self._end = end
+        self._blocks += 1
+        if self._blocks >= _BLOCKS_A_PART:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._ends.append(self._end)
+        self._hashes.append(array("I", [number & 0xFFFFFFFF for number in self._begun]))
+        self._begun.clear()
+        self._blocks = 0
+
+    def parts(self, trace_ids: Iterable[str]) -> Iterator[tuple[int, int]]:
+        """Where the parts with these traces begin and end."""
+        if self._blocks:
+            self._finish()
+        wanted = {hash(trace_id) & 0xFFFFFFFF for trace_id in trace_ids}
+        begin = 0
+        for end, hashes in zip(self._ends, self._hashes):
+            if not wanted.isdisjoint(hashes):
+                yield begin, end
+            begin = end
 
 
 def _likely(line: bytes, conditions: list[Condition], flags: int) -> bool:
