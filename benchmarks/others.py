@@ -88,15 +88,17 @@ class Worker:
 
     def __init__(self, contestant: str, place: Place, provider: str, folder: str) -> None:
         self.contestant = contestant
+        self._errors = Path(folder) / f"{contestant}.txt"
         plain = "bare" if contestant.startswith("bare") or contestant == "control" else contestant
-        self._process = subprocess.Popen(
-            [interpreter(place.environment), WORKER, plain, provider, folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONHASHSEED": "0"},
-            encoding="utf-8",
-        )
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                [interpreter(place.environment), WORKER, plain, provider, folder],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, "PYTHONHASHSEED": "0"},
+                encoding="utf-8",
+            )
         self.versions: dict[str, str] = self._answer()["versions"]
 
     def ask(self, **request: Any) -> dict[str, Any]:
@@ -108,7 +110,8 @@ class Worker:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.contestant}: the process ended; run its worker by hand")
+            said = self._errors.read_text("utf-8")[-2000:]
+            raise SystemExit(f"{self.contestant}: the process ended\n{said}")
         made: dict[str, Any] = json.loads(line)
         return made
 
