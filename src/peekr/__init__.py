@@ -9,10 +9,10 @@ One line, and every model call is a span::
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from peekr._version import __version__
+from peekr.late import public_names
 
 if TYPE_CHECKING:
     from peekr import alert, eval, exporters, guard
@@ -130,20 +130,8 @@ _HOMES = {
     "trace": "peekr.decorator",
     "uninstrument": "peekr.bootstrap",
 }
+
+# So that `peekr.exporters.add_exporter` needs no import.
 _MODULES = ("alert", "eval", "exporters", "guard")
-"""Modules that are public as such, so that `peekr.exporters.add_exporter` needs no import."""
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"peekr.{name}")
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = public_names(globals(), _HOMES, _MODULES)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Callable
 
-__all__ = ["loaded"]
+__all__ = ["loaded", "public_names"]
 
 _FORK_S = 5.0
 """How long a fork waits; no import of ours takes that long on a disk that answers."""
@@ -26,12 +27,47 @@ class _Loaded(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         module, _, attribute = name.partition(":")
-        with _lock:
+        lock = _lock
+        # Not for ever: whoever holds it may wait for a module that this thread is just importing.
+        held = lock.acquire(timeout=_FORK_S)
+        try:
             value = self[name] = getattr(importlib.import_module(module), attribute)
+        finally:
+            if held:
+                lock.release()
         return value
 
 
 loaded = _Loaded()
+
+
+def public_names(
+    namespace: dict[str, Any], homes: Mapping[str, str], modules: tuple[str, ...] = ()
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The `__getattr__` and `__dir__` of a package whose public names live in its modules.
+
+    Each is loaded at its first use, so that a program pays for those that it uses.
+
+    Args:
+        namespace: The package's `globals()`.
+        homes: In which module a name lives, by the name.
+        modules: Modules of the package that are public as such.
+    """
+
+    def find(name: str) -> Any:
+        package = namespace["__name__"]
+        if name in modules:
+            return importlib.import_module(f"{package}.{name}")
+        home = homes.get(name)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = namespace[name] = loaded[f"{home}:{name}"]
+        return value
+
+    def listed() -> list[str]:
+        return sorted({*namespace, *namespace["__all__"]})
+
+    return find, listed
 
 
 def _before_fork() -> None:

@@ -7,8 +7,9 @@ peekr.instrument(alerts=[ErrorRate(threshold=0.05, sinks=[SlackSink(url)])])
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from peekr.late import public_names
 
 if TYPE_CHECKING:
     from peekr.alert.base import BaseAlert, FunctionAlert
@@ -49,15 +50,4 @@ _HOMES = {
     "WebhookSink": "peekr.alert.sinks",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = public_names(globals(), _HOMES)

@@ -16,8 +16,9 @@ the same again, a guardrail say, gets the same answer without another call.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from peekr.late import public_names
 
 if TYPE_CHECKING:
     from peekr.eval.checks import NoError, NotEmpty
@@ -62,15 +63,4 @@ _HOMES = {
     "scores_of": "peekr.eval.results",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = public_names(globals(), _HOMES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from peekr.late import public_names
 
 if TYPE_CHECKING:
     from peekr.errors import ReplayError, ReplayMismatchError
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Offline", "ReplayError", "ReplayMismatchError", "TakenTrace", "offline"]
 
+# Loaded where they are asked for: reading a trace needs no OpenTelemetry.
 _HOMES = {
     "Offline": "peekr.replaying.serving",
     "ReplayError": "peekr.errors",
@@ -20,11 +22,4 @@ _HOMES = {
     "offline": "peekr.replaying.serving",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Loaded where it is asked for: reading a trace needs no OpenTelemetry.
-    value = globals()[name] = getattr(importlib.import_module(home), name)
-    return value
+__getattr__, __dir__ = public_names(globals(), _HOMES)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from peekr.late import public_names
 
 if TYPE_CHECKING:
     from peekr.instrumentation.anthropic.instrumentor import AnthropicInstrumentor
@@ -12,11 +14,9 @@ __all__ = ["SDKS", "AnthropicInstrumentor"]
 SDKS = ("anthropic",)
 """The modules whose import loads the hooks."""
 
+# OpenTelemetry's base class is slow to import; only who asks for one pays.
+_HOMES = {
+    "AnthropicInstrumentor": "peekr.instrumentation.anthropic.instrumentor",
+}
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # OpenTelemetry's base class is slow to import; only who asks for it pays.
-    from peekr.instrumentation.anthropic import instrumentor
-
-    return getattr(instrumentor, name)
+__getattr__, __dir__ = public_names(globals(), _HOMES)

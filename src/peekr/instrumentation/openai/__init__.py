@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from peekr.late import public_names
 
 if TYPE_CHECKING:
     from peekr.instrumentation.openai.instrumentor import OpenAIInstrumentor
@@ -12,11 +14,9 @@ __all__ = ["SDKS", "OpenAIInstrumentor"]
 SDKS = ("openai",)
 """The modules whose import loads the hooks."""
 
+# OpenTelemetry's base class is slow to import; only who asks for one pays.
+_HOMES = {
+    "OpenAIInstrumentor": "peekr.instrumentation.openai.instrumentor",
+}
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # OpenTelemetry's base class is slow to import; only who asks for it pays.
-    from peekr.instrumentation.openai import instrumentor
-
-    return getattr(instrumentor, name)
+__getattr__, __dir__ = public_names(globals(), _HOMES)
