@@ -404,6 +404,26 @@ def test_the_model_still_gets_the_original(bare_telemetry: Telemetry) -> None:
     assert bare_telemetry.record["attributes"]["input"][0]["content"] == "Write to [EMAIL]"
 
 
+def test_evaluators_and_judges_get_what_is_redacted(bare_telemetry: Telemetry) -> None:
+    openai = pytest.importorskip("openai")
+    seen: List[str] = []
+
+    def judge(span: Any) -> float:
+        seen.append(json.dumps(span.to_dict()))
+        return 1.0
+
+    bare_telemetry.instrument(guardrails=[PIIRedact()], evaluators=[judge])
+    with SimulatedProviders() as providers:
+        with openai.OpenAI(base_url=providers.openai_url, api_key="simulated") as client:
+            client.chat.completions.create(
+                model="gpt-4o", messages=[{"role": "user", "content": "Say ada@example.com"}]
+            )
+        assert peekr.flush()
+    (found,) = seen
+    assert "[EMAIL]" in found
+    assert "ada@example.com" not in found
+
+
 @pytest.mark.parametrize(
     "texts",
     [
@@ -445,4 +465,4 @@ def test_what_the_page_names_exists() -> None:
     for variable in re.findall(r"PEEKR_[A-Z_]+[A-Z]", SECURITY):
         assert variable in ENVIRONMENT, variable
     for name in re.findall(r"`@?peekr\.(\w+)", SECURITY):
-        assert name in peekr.__all__ or name in ("guard", "prune"), name
+        assert name in peekr.__all__ or name == "guard", name
