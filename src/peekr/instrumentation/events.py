@@ -91,8 +91,13 @@ def _server_sent(raw: bytes) -> Any:
 def _aws(raw: bytes) -> Any:
     headers = int.from_bytes(raw[4:8], "big")
     message = _json(raw[12 + headers : -4].decode("utf-8", "replace"))
-    chunk: Any = cast("dict[str, Any]", message).get("bytes") if message else None
-    return _json(base64.b64decode(chunk).decode("utf-8", "replace")) if chunk else None
+    chunk = cast("dict[str, Any]", message).get("bytes") if isinstance(message, dict) else None
+    if not isinstance(chunk, str) or not chunk:
+        return None
+    try:
+        return _json(base64.b64decode(chunk).decode("utf-8", "replace"))
+    except ValueError:
+        return None  # no base64: damaged
 
 
 def _json(text: str) -> Optional[Any]:
