@@ -108,7 +108,7 @@ def _send(url: str, provider: str, path: str, body: Json) -> Interaction:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exchange:
     """One exchange whose answer can be mutated.
 
@@ -120,6 +120,9 @@ class Exchange:
     name: str
     interaction: Interaction
     documents: List[Json]
+
+    def __repr__(self) -> str:
+        return f"<{self.name}{' streamed' if self.streamed else ''}>"
 
     @property
     def streamed(self) -> bool:
