@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Optional
 
 from peekr.dashboard.figures import MAX_BUCKETS, STEPS_S, bar_step
-from peekr.dashboard.ranks import Ranks, part_of
+from peekr.dashboard.ranks import Ranks, merged, part_of
 
-__all__ = ["CALLS", "DURATIONS", "SUMS", "Call", "Cell", "Cells", "Totals", "total"]
+__all__ = ["CALLS", "DURATIONS", "SUMS", "Call", "Cell", "Cells", "Totals"]
 
 SUMS = (
     "calls",
@@ -167,6 +167,15 @@ class Cells:
             for dims, cell in cells.items():
                 yield key, dims, cell
 
+    def over_time(self) -> dict[Dims, Cell]:
+        """A cell for all of the time by its dimensions. Only of finished cells."""
+        apart: dict[Dims, list[Cell]] = {}
+        for _, dims, cell in self.all():
+            apart.setdefault(dims, []).append(cell)
+        return {
+            dims: cells[0] if len(cells) == 1 else _together(cells) for dims, cells in apart.items()
+        }
+
 
 class Totals:
     """Cells put together: sums, and ranks over all of their values. Only of finished cells."""
@@ -186,11 +195,6 @@ class Totals:
     def wait(self, share: float) -> Optional[float]:
         """A percentile of the times to the first token, in milliseconds."""
         return self.waits.at(share)
-
-
-def total(cells: Cells) -> Totals:
-    """All cells together."""
-    return Totals(cell for _, _, cell in cells.all())
 
 
 def _new() -> Cell:
@@ -238,6 +242,12 @@ def _sum(cell: Cell, calls: Sequence[Call]) -> int:
     cell[UNPRICED] += unpriced
     cell[CUT_SHORT] += sum(cut)
     return unpriced
+
+
+def _together(cells: Sequence[Cell]) -> Cell:
+    columns: list[tuple[Any, ...]] = list(zip(*cells))
+    sums: Cell = [sum(column) for column in columns[: len(SUMS)]]
+    return [*sums, merged(columns[DURATIONS]), merged(columns[WAITS])]
 
 
 def _add(into: Cell, cell: Cell) -> None:

@@ -50,15 +50,22 @@ def series_of(buckets: Mapping[int, Totals], first: int, end: int) -> dict[str, 
     return made
 
 
-def groups_of(found: Collection) -> dict[str, list[dict[str, Any]]]:
+def groups_of(
+    found: Collection, apart: Mapping[tuple[int, ...], Cell]
+) -> dict[str, list[dict[str, Any]]]:
     """For each dimension its largest values with their figures, the rest as one; empty where the
-    dimensions of calls are not told apart."""
+    dimensions of calls are not told apart.
+
+    Args:
+        found: What they are figures of.
+        apart: The cells of all of the time, by their dimensions.
+    """
     if not found.cells.is_exact:
         return {}
     made: dict[str, list[dict[str, Any]]] = {}
     for place, dimension in enumerate(DIMENSIONS):
         by_value: dict[int, list[Cell]] = {}
-        for _, dims, cell in found.cells.all():
+        for dims, cell in apart.items():
             by_value.setdefault(dims[place], []).append(cell)
         if len(by_value) < 2 and 0 in by_value:
             continue  # nothing to divide by

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Optional, cast
 
 from peekr.dashboard.attention import notices
-from peekr.dashboard.cells import Cells, Totals, total
+from peekr.dashboard.cells import Cells, Totals
 from peekr.dashboard.collect import Collection
 from peekr.dashboard.facts import DIMENSIONS
 from peekr.dashboard.figures import MIN_P95, Series, nearest_rank, short
@@ -36,7 +36,7 @@ def core_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
     """Every figure that holds for the whole file."""
     first, end = found.cells.span
     step = found.cells.step
-    whole = total(found.cells)
+    apart = found.cells.over_time()
     return {
         "format": 1,
         "first": found.first,
@@ -45,9 +45,9 @@ def core_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
         "traces": found.traces,
         "sessions": len(found.sessions.held),
         "buckets": {"start": first * step, "step": step, "count": end - first},
-        "kpi": _kpi(found, whole),
+        "kpi": _kpi(found, Totals(apart.values())),
         "series": series_of(by_bucket(found.cells), first, end),
-        "by": groups_of(found),
+        "by": groups_of(found, apart),
         "work": _work(found),
         "errors": _errors(found),
         "attention": [notice._asdict() for notice in notices(found)],

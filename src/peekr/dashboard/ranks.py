@@ -12,10 +12,13 @@ from typing import Optional
 
 from peekr.dashboard.figures import nearest_rank, place_of
 
-__all__ = ["Part", "Ranks", "part_of"]
+__all__ = ["Part", "Ranks", "merged", "part_of"]
 
-Part = tuple["array[float]", bytes]
-"""Values in order, and of each the number of its bin; a larger value is in no smaller bin."""
+Part = tuple["array[float]", bytes, list[tuple[int, int]]]
+"""Values in order, of each the number of its bin, and the bins with how many values they hold.
+
+A larger value is in no smaller bin.
+"""
 
 _FEW = 200
 """Values that are sorted in less time than their bins are counted."""
@@ -27,7 +30,21 @@ def part_of(values: Iterable[float]) -> Part:
     """A part of some values, none of them negative."""
     ordered = sorted(values)
     bins = bytes([int(log(value + _LEAST) * _PER_E) + _OFFSET for value in ordered])
-    return array("d", ordered), bins
+    return array("d", ordered), bins, list(Counter(bins).items())
+
+
+def merged(parts: Sequence[Part]) -> Part:
+    """Parts as one."""
+    if len(parts) == 1:
+        return parts[0]
+    counts: Counter[int] = Counter()
+    for _, _, held in parts:
+        for number, count in held:
+            counts[number] += count
+    items = sorted(counts.items())
+    # Sorting runs is little more than merging them.
+    values = array("d", sorted(chain.from_iterable([part[0] for part in parts])))
+    return values, b"".join([bytes((number,)) * count for number, count in items]), items
 
 
 class Ranks:
@@ -37,8 +54,8 @@ class Ranks:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
-        self.n = sum(len(bins) for _, bins in parts)
-        self._counts: Optional[list[tuple[int, int]]] = None
+        self.n = sum([len(part[1]) for part in parts])
+        self._counts: Optional[list[int]] = None
         self._few: Optional[list[float]] = None
 
     def at(self, share: float, least: int = 1) -> Optional[float]:
@@ -51,19 +68,22 @@ class Ranks:
         if self.n > max(_FEW, least):
             place = place_of(self.n, share)
             if self._counts is None:
-                self._counts = sorted(Counter(b"".join([bins for _, bins in self._parts])).items())
-            for number, count in self._counts:
+                self._counts = counts = [0] * 256
+                for _, _, held in self._parts:
+                    for number, count in held:
+                        counts[number] += count
+            for number, count in enumerate(self._counts):
                 if place < count:
                     return self._within(number)[place]
                 place -= count
         if self._few is None:
-            self._few = sorted(chain.from_iterable([values for values, _ in self._parts]))
+            self._few = sorted(chain.from_iterable([part[0] for part in self._parts]))
         return nearest_rank(self._few, share, least)
 
     def _within(self, number: int) -> list[float]:
         """The values in one bin, in order."""
         found: list[float] = []
-        for values, bins in self._parts:
+        for values, bins, _ in self._parts:
             begin = bisect_left(bins, number)
             if begin < len(bins) and bins[begin] == number:
                 found += values[begin : bisect_right(bins, number, begin)]
