@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
+from peekr.render.style import ASCII, COLOUR, LINES, PLAIN
 from peekr.render.tree import arrange, totals
-from peekr.render.view import ASCII, COLOUR, LINES, PLAIN, TraceView, wrapped
+from peekr.render.view import TraceView, wrapped
 from tests.support.trace_files import NOW, agent_trace, span
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Optional
@@ -226,6 +224,9 @@ def _document(found: CostReport, source: Optional[str]) -> dict[str, Any]:
 
 
 def _csv(table: Table) -> Iterator[str]:
+    import csv
+    import io
+
     def line(cells: list[Any]) -> str:
         text = io.StringIO()
         csv.writer(text, lineterminator="").writerow(cells)

@@ -8,7 +8,7 @@ from typing import Callable, Optional
 
 from peekr.costs import CallCost, CostReport, Sums, Table
 from peekr.plaintext import clean
-from peekr.render.view import Palette
+from peekr.render.style import Palette
 from peekr.summary import format_cost, format_duration, shorten
 
 __all__ = ["CostView"]

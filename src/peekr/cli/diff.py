@@ -14,7 +14,7 @@ from peekr.difference import Difference, FirstDifference, Pair, compare
 from peekr.encoding import dumps
 from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean, clean_json
-from peekr.render.view import Palette
+from peekr.render.style import Palette
 from peekr.store.query import Query, Trace, open_reader
 from peekr.summary import format_cost, format_duration, shorten
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable
 
 import click
 
-from peekr.render.tree import Pieces
-from peekr.render.view import ASCII, COLOUR, LINES, PLAIN, Palette
+from peekr.render.style import ASCII, COLOUR, LINES, PLAIN, Palette, Pieces
 
 __all__ = ["Output", "abandon_stdout"]
 
@@ -47,6 +45,8 @@ class Output:
             self.ellipsis, self.pieces = "...", ASCII
         self.width = None
         if self.is_terminal:
+            import shutil
+
             self.width = min(shutil.get_terminal_size((80, 24)).columns, _MAX_COLUMNS)
 
     def lines(self, lines: Iterable[str]) -> None:

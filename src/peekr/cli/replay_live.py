@@ -14,7 +14,7 @@ from peekr.difference import compare
 from peekr.encoding import dumps, loads
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
-from peekr.render.view import Palette
+from peekr.render.style import Palette
 from peekr.semconv import own
 from peekr.store.query import Trace
 from peekr.summary import format_cost, shorten

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 from peekr.record import SpanRecord
+from peekr.render.style import Pieces
 from peekr.summary import number, total_tokens
 
-__all__ = ["Node", "Pieces", "Totals", "arrange", "guides", "totals"]
+__all__ = ["Node", "Totals", "arrange", "guides", "totals"]
 
 
 class Node(NamedTuple):
@@ -165,12 +166,3 @@ def guides(node: Node, max_levels: int, pieces: Pieces) -> tuple[str, str]:
     if node.depth > max_levels:
         branch = f"{branch}(level {node.depth}) "
     return above + branch, text
-
-
-class Pieces(NamedTuple):
-    """What the lines of a tree are drawn with."""
-
-    branch: str
-    last: str
-    bar: str
-    blank: str

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Callable, Optional
 
 from peekr.plaintext import clean_lines
 from peekr.record import SpanRecord
 from peekr.render.content import content_blocks
-from peekr.render.tree import Node, Pieces, arrange, guides, totals
+from peekr.render.style import Palette, Pieces
+from peekr.render.tree import Node, arrange, guides, totals
 from peekr.summary import (
     error_text,
     format_cost,
@@ -21,46 +21,12 @@ from peekr.summary import (
     summarize,
 )
 
-__all__ = ["ASCII", "COLOUR", "LINES", "PLAIN", "TraceView", "wrapped"]
+__all__ = ["TraceView", "wrapped"]
 
 _MAX_LEVELS = 32
 _MIN_TEXT_CHARS = 24
 _ERROR_CHARS = 500
 _ID_CHARS = 64
-
-LINES = Pieces("├─ ", "└─ ", "│  ", "   ")
-"""The tree's lines where the terminal can show them."""
-
-ASCII = Pieces("|- ", "`- ", "|  ", "   ")
-"""The tree's lines everywhere else."""
-
-
-@dataclass(frozen=True)
-class Palette:
-    """Escape sequences of the terminal by meaning; all empty for plain text."""
-
-    off: str = ""
-    strong: str = ""
-    dim: str = ""
-    model: str = ""
-    cost: str = ""
-    error: str = ""
-    label: str = ""
-
-
-PLAIN = Palette()
-"""Text and nothing else."""
-
-COLOUR = Palette(
-    off="\x1b[0m",
-    strong="\x1b[1m",
-    dim="\x1b[2m",
-    model="\x1b[36m",
-    cost="\x1b[32m",
-    error="\x1b[1;31m",
-    label="\x1b[34m",
-)
-"""The eight colours that each terminal's own scheme defines."""
 
 
 class TraceView:

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _HEAD_BYTES = 1 << 16
+_MAYBE_OTLP = rb'"resource_?(?:spans|logs|metrics|profiles)"'
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _OTHER_FORMATS = {
     b"\x1f\x8b": "is compressed with gzip: unpack it first",
@@ -260,7 +261,7 @@ def open_reader(path: str) -> Reader:
         from peekr.store.sqlite.read import SqliteReader
 
         return SqliteReader(path)
-    if b'"resource' in head:
+    if b'"resource' in head and re.search(_MAYBE_OTLP, head, re.IGNORECASE):
         from peekr.store.otlp import OtlpReader, is_otlp
 
         if is_otlp(head):

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from peekr.store.jsonl.write import JsonlSink
+from typing import TYPE_CHECKING
+
+from peekr.late import public_names
+
+if TYPE_CHECKING:
+    from peekr.store.jsonl.write import JsonlSink
 
 __all__ = ["JsonlSink"]
+
+# Whoever reads does not load what writes.
+__getattr__, __dir__ = public_names(globals(), {"JsonlSink": "peekr.store.jsonl.write"})
