@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
 from time import perf_counter_ns, time_ns
@@ -45,6 +46,9 @@ _CONTENT = (own.PEEKR_INPUT, own.PEEKR_OUTPUT)
 _MARK = own.PEEKR_JSON_ATTRIBUTES
 _SCALARS = (str, bool, int, float)
 _NO_ATTRIBUTES: Mapping[str, Any] = {}
+_logger = logging.getLogger("peekr")
+_RESERVED = 8
+_said: list[str] = []
 # Around changes of the list of JSON attributes, which is read and written back.
 _mark_lock = threading.RLock()
 
@@ -59,7 +63,9 @@ class SpanAttributes(MutableMapping[str, Any]):
     says.
 
     A deleted entry is overwritten, for OpenTelemetry knows no deletion. Setting an entry of an
-    ended span does nothing. `input` and `output` are not kept under `capture_content=False`.
+    ended span does nothing, and neither does a new entry of a span that is full: OpenTelemetry
+    keeps 128 unless `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT` says otherwise. `input` and `output` are not
+    kept under `capture_content=False`.
     """
 
     __slots__ = ("_local", "_otel")
@@ -93,6 +99,8 @@ class SpanAttributes(MutableMapping[str, Any]):
         if not span.is_recording():
             if not hasattr(span, "attributes"):
                 self._keep(name, value)
+            return
+        if not self._has_room(name):
             return
         if name in _CONTENT:
             settings = tracing.current()
@@ -148,6 +156,27 @@ class SpanAttributes(MutableMapping[str, Any]):
     def _held(self) -> Mapping[str, Any]:
         held: Any = getattr(self._otel, "attributes", None)
         return (self._local or _NO_ATTRIBUTES) if held is None else held
+
+    def _has_room(self, name: str) -> bool:
+        """Whether an entry may be set; otherwise the SDK would drop the oldest for it, and log it.
+
+        Some places are kept back: what a span says at its end is worth more than one entry more.
+        """
+        most = getattr(getattr(self._otel, "_limits", None), "max_span_attributes", None)
+        if most is None:
+            return True
+        held = self._held()
+        if len(held) < most - min(_RESERVED, most // 4) or name in held:
+            return True
+        if not _said:
+            _said.append(name)
+            _logger.warning(
+                "A span has %d attributes, and more are not kept: OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT "
+                "is %d. This is said once.",
+                len(held),
+                most,
+            )
+        return False
 
     def _keep(self, name: str, value: Any) -> None:
         if self._local is None:
