@@ -38,6 +38,8 @@ _STYLES: dict[str, Callable[[Any], str]] = {
     "spaced": lambda value: json.dumps(value, ensure_ascii=False),
     "ascii": json.dumps,
 }
+# Whatever may have spaces, escapes or line ends between its values, or is no object.
+_MAYBE_UNUSUAL = re.compile(r'[^{]|\{ |$|.*?(?:": |\\|\n)').match
 _MEDIA = frozenset(("bytes", "data", "file_data", "b64_json", "result"))
 _MEDIA_NAME = re.compile("image|audio|video|media", re.IGNORECASE)
 _ADDRESSES = ("https://", "http://", "s3://", "gs://")
@@ -55,9 +57,9 @@ def json_style(text: Any) -> Any:
 
     Costs next to nothing for text that is compact, which is how most models write it.
     """
-    if not isinstance(text, str) or text == "{}":
+    if type(text) is str and not _MAYBE_UNUSUAL(text):
         return None
-    if text[:1] == "{" and '": ' not in text and "\\" not in text and "\n" not in text:
+    if not isinstance(text, str):
         return None
     try:
         value = loads(text)
@@ -118,7 +120,11 @@ def rewrite(
         *steps, last = (place[:-1] if put_in else place).split(".")
         holder: Any = request
         for step in steps:
-            holder = _entry(holder, step)
+            inner: Any = _entry(holder, step)
+            if inner is None and isinstance(holder, dict) and note and isinstance(note, list):
+                inner = {}
+                _put(cast("Any", holder), step, inner)
+            holder = inner
         if isinstance(holder, (dict, list)):
             _follow(cast("Any", holder), last, note, put_in, words, place, request)
 

@@ -254,6 +254,13 @@ def _chat_list(value: Any, request: dict[str, Any], place: str) -> Any:
     return [value] if place in ("prompt", "input") else [{"type": "text", "text": value}]
 
 
+def _functions(value: Any, request: dict[str, Any], place: str) -> Any:
+    """Tools as they were given before there was a word for them."""
+    del place
+    request["functions"] = [tool["function"] for tool in value]
+    return ABSENT
+
+
 def _response_list(value: Any, request: dict[str, Any], place: str) -> Any:
     if place == "input":
         return [{"role": "user", "content": value}] if isinstance(value, str) else value
@@ -263,7 +270,8 @@ def _response_list(value: Any, request: dict[str, Any], place: str) -> Any:
 
 
 def _chat_class(value: Any, request: dict[str, Any], place: str) -> Any:
-    del request, place
+    del place
+    request.setdefault("stream", False)  # as `parse` sends it
     return strict_format(value)
 
 
@@ -279,7 +287,7 @@ def _response_class(value: Any, request: dict[str, Any], place: str) -> Any:
 Word = Callable[[Any, dict[str, Any], str], Any]
 
 WORDS: dict[str, dict[str, Word]] = {
-    "chat": {"list": _chat_list, "class": _chat_class},
+    "chat": {"list": _chat_list, "class": _chat_class, "functions": _functions},
     "completions": {"list": _chat_list},
     "embeddings": {"list": _chat_list},
     "responses": {"list": _response_list, "class": _response_class},

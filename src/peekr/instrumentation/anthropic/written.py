@@ -33,9 +33,9 @@ def messages_form(body: Mapping[str, Any]) -> Optional[Form]:
         made["stop_sequences"] = literal([])
     messages = body.get("messages")
     if isinstance(messages, list):
-        for index, entry in enumerate(cast("list[Any]", messages)):
-            if isinstance(entry, dict):
-                content = cast("dict[str, Any]", entry).get("content")
+        for index, entry in enumerate(cast("list[dict[str, Any]]", messages)):
+            if type(entry) is dict:
+                content = entry.get("content")
                 if type(content) is not str or not content:
                     _content(content, f"messages.{index}.content", made)
     system = body.get("system")
@@ -81,7 +81,8 @@ def _block(block: dict[str, Any], place: str, made: Form) -> None:
         told = None
     if told is None:
         # What the provider made itself and nobody else reads, whole.
-        if kind == "redacted_thinking" or without_media(block):
+        is_text = isinstance(source, dict) and cast("dict[str, Any]", source).get("type") == "text"
+        if kind == "redacted_thinking" or is_text or without_media(block):
             made[place] = literal(block)
         return
     further = {key: value for key, value in block.items() if key not in told}

@@ -152,7 +152,7 @@ def _text_or_blocks(content: Any, place: str, made: Form) -> None:
     if not blocks:
         made[place] = literal(content)
         return
-    if len(blocks) == 1 and obj(blocks[0]).keys() == {"type", "text"}:
+    if len(blocks) == 1 and obj(blocks[0]).get("type") == "text":
         made[place] = LIST
     _each(blocks, place, made, _is_claude_block)
 

@@ -235,7 +235,14 @@ def _json_value(value: Any) -> Any:
         return dumped(value)
     if value is None or isinstance(value, (str, int, float)):
         return value
-    return str(value)  # such as `list[Model]` for a schema
+    if getattr(value, "__origin__", None) is list:
+        # The SDK has a model made of it, of this name.
+        made: dict[str, Any] = {"type": "array", "title": "Placeholder"}
+        made["items"] = items = _json_value(value.__args__[0])
+        if isinstance(items, dict) and "$defs" in items:
+            made["$defs"] = cast("dict[str, Any]", items).pop("$defs")
+        return made
+    return str(value)  # such as `dict[str, Model]` for a schema
 
 
 def usage(counts: Any) -> Optional[Usage]:

@@ -28,10 +28,15 @@ def chat_form(kwargs: Mapping[str, Any]) -> Optional[Form]:
     messages = kwargs.get("messages")
     if isinstance(messages, list):
         for index, entry in enumerate(cast("list[dict[str, Any]]", messages)):
-            if type(entry) is not dict or type(entry.get("content")) is not str:
-                _message(_given(entry), f"messages.{index}", made)
-            elif len(entry) != 2 and (len(entry) != 3 or "tool_call_id" not in entry):
-                _message(entry, f"messages.{index}", made)
+            if type(entry) is dict:
+                size, content = len(entry), entry.get("content")
+                if type(content) is str:
+                    if size == 2 or (size == 3 and "tool_call_id" in entry):
+                        continue
+                elif content is None and size == 3 and "tool_calls" in entry and "content" in entry:
+                    _calls(entry["tool_calls"], index, made)
+                    continue
+            _message(_given(entry), index, made)
     if _is_one(kwargs.get("prompt")):
         made["prompt"] = LIST
     return made or None
@@ -50,22 +55,21 @@ def responses_form(
     items = kwargs.get("input")
     if type(items) is not list:
         return made or None
-    given = cast("list[Any]", items)
-    if len(given) == 1 and _is_user_text(given[0]):
-        made["input"] = LIST
-    for index, item in enumerate(given):
+    usual: list[Any] = []
+    for index, item in enumerate(cast("list[Any]", items)):
         place = f"input.{index}"
-        if isinstance(item, str):
-            made[place] = literal(item)
-            continue
         entry = cast("dict[str, Any]", item) if type(item) is dict else {}
         content = entry.get("content")
-        if type(content) is not str or not content or len(entry) != 2:
-            parts = parts_of(item)
-            if parts:
-                _item(_given(item), place, made)
-            else:
+        if isinstance(item, str):
+            made[place] = literal(item)
+        elif type(content) is not str or not content or len(entry) != 2:
+            if not parts_of(item):
                 made[f"{place}+"] = literal(_plain(item))
+                continue
+            _item(_given(item), place, made)
+        usual.append(item)
+    if len(usual) == 1 and _is_user_text(usual[0]):
+        made = {"input": LIST, **made}  # before what goes into it
     return made or None
 
 
@@ -87,30 +91,32 @@ def _is_one(texts: Any) -> bool:
 def _arguments(kwargs: Mapping[str, Any]) -> Form:
     made: Form = {}
     for key, value in kwargs.items():
-        if value is None:
-            if key not in _NO_BODY:
-                made[key] = literal(None)
-        elif key == "stream":
-            if value is False:
-                made[key] = literal(False)
-        elif key == "n":
-            if value == 1:
-                made[key] = literal(1)
-        elif key == "stop":
-            if isinstance(value, str):
-                made[key] = literal(value)
-        elif key in ("response_format", "text_format") and isinstance(value, type):
-            made[key] = "class"
-    extra = kwargs.get("extra_body")
-    if isinstance(extra, dict):
-        made.update(_arguments(cast("dict[str, Any]", extra)))
+        if value is None or value is False or key in _NOTED:
+            _argument(key, value, made)
     return made
+
+
+_NOTED = frozenset(("n", "stop", "response_format", "text_format", "extra_body", "functions"))
+
+
+def _argument(key: str, value: Any, made: Form) -> None:
+    if value is None:
+        if key not in _NO_BODY:
+            made[key] = literal(None)
+    elif key == "stream" or (key == "n" and value == 1) or (key == "stop" and type(value) is str):
+        made[key] = literal(value)
+    elif key in ("response_format", "text_format") and isinstance(value, type):
+        made[key] = "class"
+    elif key == "functions":
+        made["tools"] = "functions"
+    elif key == "extra_body" and isinstance(value, dict):
+        made.update(_arguments(cast("dict[str, Any]", value)))
 
 
 def _given(value: Any) -> Mapping[str, Any]:
     """The fields that the SDK sends: of its models those that were set."""
-    if isinstance(value, dict):
-        return cast("dict[str, Any]", value)
+    if type(value) is dict:
+        return value  # pyright: ignore[reportUnknownVariableType]
     found = fields(value)
     names: Any = getattr(value, "model_fields_set", None)
     return found if names is None else {key: found[key] for key in found if key in names}
@@ -131,7 +137,8 @@ def _plain(value: Any) -> Any:
 # -- chat ------------------------------------------------------------------------------------------
 
 
-def _message(given: Mapping[str, Any], place: str, made: Form) -> None:
+def _message(given: Mapping[str, Any], index: int, made: Form) -> None:
+    place = f"messages.{index}"
     content, calls = given.get("content"), given.get("tool_calls")
     if "content" not in given:
         made[f"{place}.content"] = ABSENT
@@ -149,6 +156,8 @@ def _message(given: Mapping[str, Any], place: str, made: Form) -> None:
         if key in _OF_MESSAGE:
             if value is None and key not in ("role", "content"):
                 further[key] = None
+            elif key == "name" and given.get("role") == "tool":
+                further[key] = value
         elif key == "parsed":
             continue  # the SDK's own, which it does not send
         elif not value or key not in ("reasoning_content", "refusal"):
@@ -161,15 +170,23 @@ def _message(given: Mapping[str, Any], place: str, made: Form) -> None:
         further["tool_calls"] = []
     if further:
         made[place] = further
-    for index, call in enumerate(cast("list[Any]", calls) if isinstance(calls, list) else ()):
+    if calls:
+        _calls(calls, index, made)
+
+
+def _calls(calls: Any, index: int, made: Form) -> None:
+    if not isinstance(calls, list):
+        made[f"messages.{index}.tool_calls"] = literal(_plain(calls))
+        return
+    for at, call in enumerate(cast("list[Any]", calls)):
         of_call = _given(call)
         function = _given(of_call.get("function"))
         if len(of_call) != 3 or not function:
-            made[f"{place}.tool_calls.{index}"] = literal(_plain(call))
+            made[f"messages.{index}.tool_calls.{at}"] = literal(_plain(call))
             continue
         style = json_style(function.get("arguments"))
         if style is not None:
-            made[f"{place}.tool_calls.{index}.function.arguments"] = style
+            made[f"messages.{index}.tool_calls.{at}.function.arguments"] = style
 
 
 def _blocks(
