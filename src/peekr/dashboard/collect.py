@@ -10,8 +10,9 @@ from __future__ import annotations
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain, islice
-from typing import Any, Optional, cast
+from typing import Any, Callable, Optional, cast
 
 from peekr.dashboard.cells import Call, Cells, Dims
 from peekr.dashboard.facts import Dimensions, Facts
@@ -59,6 +60,10 @@ _TEXT_OR_NONE = {str, type(None)}
 _Row = tuple[str, str, Optional[str], str, float, float, str, Optional[str], dict[str, Any]]
 """Trace, span, parent, name, start in seconds, milliseconds (-1 where there are none), status,
 tenant, attributes."""
+
+
+_row = cast("Callable[[tuple[Any, ...]], TraceRow]", partial(tuple.__new__, TraceRow))  # pyright: ignore[reportUnknownMemberType]
+"""A row of its fields as one tuple; the class itself takes three times as long."""
 
 
 class Collection:
@@ -309,25 +314,27 @@ class Collection:
             self.first = first
         if self.last is None or last > self.last:
             self.last = last
-        row = TraceRow(
-            trace_id,
-            root[2][:_MAX_NAME_CHARS],
-            first,
-            (last - first) * 1000.0,
-            state,
-            len(spans),
-            len(trace.failures),
-            len(calls),
-            trace.tools,
-            tokens,
-            cost,
-            dims,
-            trace.session,
-            trace.user,
-            trace.question,
-            trace.answer,
-            trace.score,
-            group,
+        row = _row(
+            (
+                trace_id,
+                root[2][:_MAX_NAME_CHARS],
+                first,
+                (last - first) * 1000.0,
+                state,
+                len(spans),
+                len(trace.failures),
+                len(calls),
+                trace.tools,
+                tokens,
+                cost,
+                dims,
+                trace.session,
+                trace.user,
+                trace.question,
+                trace.answer,
+                trace.score,
+                group,
+            )
         )
         self.states[state] += 1
         self.trace_ms.append(row.ms)

@@ -47,6 +47,21 @@ _SHOWN_ELSEWHERE = frozenset(
         "exception.stacktrace",
     )
 )
+_NUMBERS = (
+    ("ttft", "time_to_first_token_ms"),
+    ("tok_in", "tokens_input"),
+    ("tok_out", "tokens_output"),
+    ("tok_cached", "tokens_cache_read"),
+    ("tok_reason", "tokens_reasoning"),
+    ("cost", "cost_usd"),
+)
+_VALUES = (
+    ("finish", "finish_reasons"),
+    ("input", "input"),
+    ("output", "output"),
+    ("scores", "eval_scores"),
+    ("eval_errors", "eval_errors"),
+)
 _GUARDS = ("guardrail_warnings", "guardrail_violations", "compliance_violations")
 
 
@@ -116,36 +131,29 @@ def _span(record: SpanRecord, first: float, parent: int, chars: int) -> dict[str
         "d": None if record.duration_ms is None else round(record.duration_ms, 2),
         "err": int(record.status == "error"),
     }
-    facts = {
-        "ttft": number(get("time_to_first_token_ms")),
-        "model": _short(get("model")),
-        "provider": _short(get("provider")),
-        "tok_in": number(get("tokens_input")),
-        "tok_out": number(get("tokens_output")),
-        "tok_cached": number(get("tokens_cache_read")),
-        "tok_reason": number(get("tokens_reasoning")),
-        "cost": number(get("cost_usd")),
-        "finish": bounded(get("finish_reasons"), chars),
-        "error": bounded(error_text(record), chars) or None,
-        "input": bounded(get("input"), chars),
-        "output": bounded(get("output"), chars),
-        "scores": bounded(get("eval_scores"), chars),
-        "eval_errors": bounded(get("eval_errors"), chars),
-    }
-    row.update({key: value for key, value in facts.items() if value is not None})
-    guards = [
-        {"kind": key, **(entry if isinstance(entry, dict) else {"rule": str(entry)})}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    for key, name in _NUMBERS:
+        value = get(name)
+        if value is not None and (measured := number(value)) is not None:
+            row[key] = measured
+    for key in ("model", "provider"):
+        if value := _short(get(key)):
+            row[key] = value
+    error = error_text(record)
+    if error:
+        row["error"] = bounded(error, chars)
+    for key, name in _VALUES:
+        value = get(name)
+        if value is not None:
+            row[key] = bounded(value, chars)
+    guards: list[dict[str, Any]] = [
+        {"kind": key, **(entry if isinstance(entry, dict) else {"rule": str(entry)})}  # pyright: ignore[reportUnknownArgumentType]
         for key in _GUARDS
         for entry in (cast("list[Any]", get(key)) if isinstance(get(key), list) else [])
     ]
     if guards:
         row["guards"] = bounded(guards, chars)
-    rest = {
-        str(key)[:100]: _rest(value)
-        for key, value in list(attributes.items())[: _MAX_ATTRIBUTES * 2]
-        if key not in _SHOWN_ELSEWHERE
-    }
-    row["attrs"] = dict(list(rest.items())[:_MAX_ATTRIBUTES])
+    others = [key for key in attributes if key not in _SHOWN_ELSEWHERE][:_MAX_ATTRIBUTES]
+    row["attrs"] = {str(key)[:100]: _rest(attributes[key]) for key in others}
     return row
 
 

@@ -285,7 +285,8 @@ def facts_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
         "sampled": facts.sampled,
         "w": [weights[has_failed] for has_failed in failed] if facts.sampled else None,
         "t": [round((moment - start) * 1000.0) for moment in starts],
-        "d": [round(took, 1) for took in ms],
+        # Rounded by hand: `round` to a place takes four times as long.
+        "d": [int(took * 10.0 + 0.5) / 10.0 if took >= 0.0 else -1 for took in ms],
         "s": list(map(int, failed)),
         "f": [-1 if wait is None else round(wait) for wait in waits],
         "k": kinds,
@@ -294,7 +295,7 @@ def facts_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
         "ca": _or_minus(cached),
         "re": _or_minus(reasoning),
         # In millionths of a US dollar, to the thousandth of one.
-        "c": [-1 if cost is None else round(cost * 1e6, 3) for cost in costs],
+        "c": [-1 if cost is None else int(cost * 1e9 + 0.5) / 1e3 for cost in costs],
         "u": [
             int(cost is None and (first is not None or second is not None))
             for cost, first, second in zip(costs, sent, made)

@@ -19,7 +19,6 @@ from peekr.dashboard.collect import Collection, collect
 from peekr.dashboard.details import CUT_CHARS, MAX_SPANS, trace_detail
 from peekr.dashboard.groups import marginals_of
 from peekr.dashboard.payload import core_of, facts_of, listed_rows, scores_of, traces_of
-from peekr.dashboard.traces import TraceRow
 from peekr.encoding import dumps
 from peekr.exporting import replacing
 from peekr.inventory import file_bytes
@@ -33,6 +32,8 @@ MAX_BYTES = 4_800_000
 _BLOCK = 32
 _MAX_DETAILS = 1_000
 _MAX_DETAIL_BYTES = 400_000
+_SMALL_BYTES = 16_384
+"""Details that are held as they are until all of them are there; larger ones compressed."""
 _TRIES = ((MAX_SPANS, CUT_CHARS), (60, 1_000), (20, 200))
 """How many spans and how long texts are kept of a trace, until it is small enough."""
 _LEVEL = 4
@@ -94,7 +95,7 @@ def write_report(
         ]
         fixed = len(facts) + sum(len(data) for _, data in others) + len(dumps(core))
         left = MAX_BYTES - fixed - 60 * len(rows) - _assets_bytes()
-        blocks, places, reasons = _details(reader, found, rows, left)
+        blocks, places, reasons = _details(reader, found, left)
         core["embedded"] = {"traces": len(places), "why": reasons}
         traces = _packed(traces_of(rows, core["buckets"]["start"], places))
         page = _page(core, [("facts", facts), ("traces", traces), *others, *blocks])
@@ -165,45 +166,44 @@ def _wanted(found: Collection) -> tuple[list[str], list[tuple[str, int]]]:
 
 
 def _details(
-    reader: Reader, found: Collection, rows: Sequence[TraceRow], budget: int
+    reader: Reader, found: Collection, budget: int
 ) -> tuple[list[tuple[str, bytes]], dict[str, tuple[int, int]], list[tuple[str, int]]]:
     wanted, reasons = _wanted(found)
     order = {trace_id: place for place, trace_id in enumerate(wanted)}
     details: dict[str, bytes] = {}
-    for trace in _pick(reader, set(wanted)):
-        if trace.trace_id not in details and trace.spans:
+    large: dict[str, bytes] = {}
+    for trace in reader.pick(set(wanted)):
+        if trace.trace_id not in details and trace.trace_id not in large and trace.spans:
             data = _bounded_detail(trace)
-            if data is not None:
+            if data is None:
+                continue
+            if len(data) > _SMALL_BYTES:
+                large[trace.trace_id] = zlib.compress(data, 1)
+            else:
                 details[trace.trace_id] = data
     blocks: list[tuple[str, bytes]] = []
     places: dict[str, tuple[int, int]] = {}
-    ready = sorted(details, key=order.__getitem__)
+    ready = sorted([*details, *large], key=order.__getitem__)
     used = 0
     for begin in range(0, len(ready), _BLOCK):
         ids = ready[begin : begin + _BLOCK]
-        packed = _pack(
-            b"[" + b",".join(zlib.decompress(details[trace_id]) for trace_id in ids) + b"]"
-        )
+        whole = [details.get(of) or zlib.decompress(large[of]) for of in ids]
+        packed = _pack(b"[" + b",".join(whole) + b"]")
         if used + len(packed) > budget:
             break
         used += len(packed)
         places.update({trace_id: (len(blocks), place) for place, trace_id in enumerate(ids)})
         blocks.append((f"details-{len(blocks)}", packed))
-    del rows
     return blocks, places, reasons
 
 
 def _bounded_detail(trace: Trace) -> Optional[bytes]:
-    """A trace's details, compressed, as much of them as fits; None where too little does."""
+    """A trace's details, as much of them as fits; None where too little does."""
     for max_spans, chars in _TRIES:
         data = dumps(trace_detail(trace.spans, max_spans, chars))
         if len(data) <= _MAX_DETAIL_BYTES:
-            return zlib.compress(data, 1)
+            return data
     return None
-
-
-def _pick(reader: Reader, ids: set[str]) -> Iterator[Trace]:
-    yield from reader.pick(ids)
 
 
 # -- the page --------------------------------------------------------------------------------------
