@@ -8,10 +8,10 @@ Leaves the wheel and the sdist in `dist/`, and the environments, made by uv, bel
 build           the sdist and the wheel, twice, which are to be the same byte for byte
 python-X.Y      the wheel alone, with the newest of what it needs: `pip check`, licences, and
                 `smoke.py`, which loads every module and runs every command
-lowest-X.Y      the same with the lowest versions that pyproject.toml allows; on a newer Python
-                than the oldest, the lowest that have a wheel for it
-beside-X.Y      beside the newest SDKs and langchain: `pip check`, licences, and the examples of
-                the providers
+lowest-X.Y      the same with the lowest versions that pyproject.toml allows, those of extras that
+                need no SDK too; on a newer Python than the oldest, the lowest that have a wheel
+beside-X.Y      with all extras but Presidio, beside the newest SDKs and langchain: `pip check`,
+                licences, and the examples of the providers
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ FOLDER = ROOT / ".matrix" / "release"
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 LOWEST = ("3.9", "3.11", "3.13")
 BESIDE = ("3.9", "3.11", "3.13")
+EXTRAS = ("guard", "parquet")  # those without an SDK; Presidio is 300 MB
 SDKS = ("openai", "anthropic", "boto3", "google-genai", "langchain", "langchain-openai")
 EXAMPLES = ("openai_calls.py", "anthropic_calls.py", "bedrock_calls.py", "gemini_calls.py")
 
@@ -157,7 +158,7 @@ def used(python: Path, name: str) -> str:
 
 def licences(python: Path, name: str) -> None:
     """Look at the licences of what came along; `packaging` is brought for that alone."""
-    said = call([str(python), str(ROOT / "tests" / "release" / "licences.py"), "all"])
+    said = call([str(python), str(ROOT / "tests" / "release" / "licences.py"), "all", *EXTRAS])
     (FOLDER / f"{name}-licences.txt").write_text(said, encoding="utf-8")
 
 
@@ -182,12 +183,15 @@ def lowest(version: str) -> str:
 
 
 def required() -> list[str]:
-    """What pyproject.toml depends on: named here, they count as direct."""
+    """What pyproject.toml depends on, with `EXTRAS`: named here, they count as direct."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     block = re.search(r"^dependencies = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
     if block is None:
         raise Failed("pyproject.toml has no dependencies")
-    return re.findall(r'^\s*"([^"]+)"', block[1], re.MULTILINE)
+    found: list[str] = re.findall(r'^\s*"([^"]+)"', block[1], re.MULTILINE)
+    for extra in EXTRAS:
+        found += re.findall(rf'^{extra} = \["([^"]+)"\]', text, re.MULTILINE)
+    return found
 
 
 def versions(python: Path, *, exact: bool) -> str:
@@ -231,7 +235,8 @@ def beside(version: str) -> str:
     """The wheel beside the newest SDKs."""
     name = f"beside-{version}"
     python = environment(name, version)
-    install(python, str(built()), *SDKS, "packaging")
+    extras = ",".join(("all", *EXTRAS))
+    install(python, f"peekr[{extras}] @ {built().as_uri()}", *SDKS, "packaging")
     licences(python, name)
     folder = FOLDER / f"{name}-run"
     shutil.rmtree(folder, ignore_errors=True)

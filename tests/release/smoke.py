@@ -2,7 +2,8 @@
 
     python tests/release/smoke.py       in a folder of its own, with the Python that has Peekr
 
-Needs nothing but what a plain `pip install peekr` brings; exits with 1 where something is wrong.
+Needs nothing but what a plain `pip install peekr` brings, and tries extras where they are
+installed; exits with 1 where something is wrong.
 """
 
 from __future__ import annotations
@@ -180,10 +181,31 @@ def run_every_command(folder: Path, trace_id: str) -> int:
             assert "Warning" not in done.stderr, said
             assert done.stdout or done.stderr, said
             count += 1
+    with contextlib.suppress(ImportError):
+        importlib.import_module("pyarrow")
+        done = subprocess.run(
+            [str(program), "export", "traces.db", "-o", "traces.parquet"],
+            cwd=folder, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+        assert parquet.read_table(folder / "traces.parquet").num_rows == 20
+        print("  Parquet", flush=True)
     page = (folder / "traces.db.html").read_text("utf-8")
     assert "<script" in page
     assert "Content-Security-Policy" in page
     return count
+
+
+def redact() -> None:
+    """Redaction, with the plans of telephone numbers where they are installed."""
+    from peekr.guard import PIIRedact
+
+    assert PIIRedact().redact("Write to ada@example.com") == "Write to [EMAIL]"
+    with contextlib.suppress(ImportError):
+        importlib.import_module("phonenumbers")
+        assert PIIRedact(regions=("GB",)).redact("call 020 7946 0958") == "call [PHONE]"
+        print("  telephone numbers", flush=True)
 
 
 def launch(folder: Path) -> None:
@@ -217,6 +239,7 @@ def main() -> None:
     ]
     for what, step in steps:
         print(f"  {step()} {what}", flush=True)
+    redact()
     trace_id = record(folder)
     print(f"  {run_every_command(folder, trace_id)} command lines", flush=True)
     launch(folder)
