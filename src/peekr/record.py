@@ -94,7 +94,7 @@ class SpanRecord:
         start = _number(data.get("start_time")) or 0.0
         end = _number(data.get("end_time"))
         duration = _number(data.get("duration_ms"))
-        if duration is None and end is not None:
+        if duration is None and end is not None and start:
             duration = (end - start) * 1000.0
         return cls(
             trace_id=trace_id,
