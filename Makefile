@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := src tests examples benchmarks semconv
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test fuzz slow lint format semconv readme bench matrix release clean
+.PHONY: help env demo docs test fuzz slow lint format semconv readme bench matrix release clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ help: ## List the verbs
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[all]' --group dev --group beside --group lint
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[all]' --group dev --group beside --group docs --group lint
 	touch $(READY)
 
 env: $(READY) ## Make the environment in .venv
@@ -50,6 +50,10 @@ format: $(READY) ## Format the code and sort its imports
 
 semconv: $(READY) ## Generate the attribute names and docs/conventions.md from semconv/
 	$(BIN)/python semconv/generate.py
+
+docs: $(READY) ## Write what is generated in docs/, and build the site into build/docs
+	PYTHONPATH=examples $(BIN)/python -m tests.docs.write
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 readme: $(READY) ## Write the generated parts of README.md
 	$(BIN)/python tests/readme.py
