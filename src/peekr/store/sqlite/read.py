@@ -177,9 +177,17 @@ class SqliteReader:
             return self._newest(query.limit)
         order = self._end if query.limit is None else self._start
         rows = self._connection.execute(
-            f"SELECT trace_id FROM spans {where} GROUP BY trace_id ORDER BY MAX({order})", values
+            f"SELECT trace_id, COUNT(*) FROM spans {where} GROUP BY trace_id "
+            f"ORDER BY MAX({order})",
+            values,
         )
-        trace_ids = [row[0] for row in rows if isinstance(row[0], str)]
+        trace_ids: list[str] = []
+        for trace_id, count in rows:
+            if isinstance(trace_id, str):
+                trace_ids.append(trace_id)
+            elif not where:
+                self.problems.add("trace_id", "not a text")
+                self.problems.count += count - 1
         if query.limit is None:
             return Selection(self._in_order(trace_ids, query))
         found: list[Trace] = []
