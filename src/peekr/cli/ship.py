@@ -8,10 +8,11 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from types import FrameType
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import click
 
+from peekr.cli.progress import progress
 from peekr.cloud import CloudClient
 from peekr.destinations import Destination, OtlpGrpc, OtlpHttp, PeekrHttp
 from peekr.ledger import Ledger, ledger_path
@@ -169,14 +170,22 @@ def ship(
         ledger = Ledger(place)
         stack.callback(ledger.close)
         should_stop = stack.enter_context(_Stop())
-        progress = stack.enter_context(_Progress(file))
+        total = count(file) if sys.stderr.isatty() else None
+        advance = stack.enter_context(progress("Sending", total, at_once=True))
+        done = 0
+
+        def tell(report: Report) -> None:
+            nonlocal done
+            advance(report.done - done)
+            done = report.done
+
         report = send(
             file,
             destination,
             ledger,
             batch_size=batch_size,
             retry_for_s=retry_for_s,
-            on_progress=progress,
+            on_progress=tell,
             should_stop=should_stop,
         )
     _tell(file, destination.name, report)
@@ -280,37 +289,3 @@ class _Stop:
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt  # asked twice
         self.asked = True
-
-
-class _Progress:
-    """A bar on stderr, where that is a terminal."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-        self._show: Callable[[int], None] = lambda done: None
-        self._bar: Any = None
-
-    def __call__(self, report: Report) -> None:
-        self._show(report.done)
-
-    def __enter__(self) -> _Progress:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-            bar = Progress(
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            task = bar.add_task("", total=count(self._file))
-            self._show = lambda done: bar.update(task, completed=done)
-            self._bar = bar
-            bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
