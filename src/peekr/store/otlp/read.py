@@ -327,7 +327,8 @@ def _record(item: Union[SpanRecord, RawSpan], events: list[StoredEvent]) -> Span
     if not span.end_time or not span.start_time:
         # Exported before it ended, or damaged: how long it took is not known.
         record.duration_ms = None
-        record.end_time = record.end_time or None
+        if not span.end_time:
+            record.end_time = None
     return record
 
 
