@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple, Optional, TypeVar, Union, cast
 
 from opentelemetry import context as otel_context
-from opentelemetry.context import Context
 
 from peekr.context import current_scope
 from peekr.decorator import trace
 from peekr.errors import ConfigurationError
-from peekr.generators import wrap_async_generator, wrap_generator
+from peekr.generators import BareRun, wrap_async_generator, wrap_generator
 from peekr.scopes import ScopeBlock
 
 __all__ = ["experiment"]
@@ -247,9 +246,9 @@ class _Chooser:
             kwargs.setdefault("variant_config", arm.config)
         return arm
 
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Run:
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BareRun:
         """The run of a generator under the variant that is chosen for it."""
-        return _Run(self.choose(args, kwargs).block.enter(otel_context.get_current()))
+        return BareRun(self.choose(args, kwargs).block.enter(otel_context.get_current()))
 
     def _position(self, name: str) -> float:
         return self._positions.get(name, math.inf)
@@ -295,22 +294,3 @@ class _Chooser:
 
 
 _ABSENT = object()
-
-
-class _Run:
-    """One run of a generator: nothing but its context, which carries the variant."""
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-
-    def item(self, value: Any) -> None:
-        """Take no notice."""
-
-    def finish(self, value: Any) -> None:
-        """Take no notice."""
-
-    def abandon(self) -> None:
-        """Take no notice."""
-
-    def fail(self, error: BaseException) -> None:
-        """Take no notice."""

@@ -14,7 +14,7 @@ from typing import Any, Callable, Optional, Protocol
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-__all__ = ["Run", "wrap_async_generator", "wrap_generator"]
+__all__ = ["BareRun", "Run", "wrap_async_generator", "wrap_generator"]
 
 
 class Run(Protocol):
@@ -41,6 +41,25 @@ class Run(Protocol):
     def fail(self, error: BaseException) -> None:
         """The body raised."""
         ...
+
+
+class BareRun:
+    """A run that is nothing but its context."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def item(self, value: Any) -> None:
+        """Take no notice."""
+
+    def finish(self, value: Any) -> None:
+        """Take no notice."""
+
+    def abandon(self) -> None:
+        """Take no notice."""
+
+    def fail(self, error: BaseException) -> None:
+        """Take no notice."""
 
 
 def wrap_generator(function: Callable[..., Any], begin: Callable[[Any, Any], Run]) -> Any:

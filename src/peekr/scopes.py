@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 from peekr.baggage import allowed, carry
 from peekr.config import retention_class_of
 from peekr.context import Scope, current_scope, with_scope
-from peekr.generators import wrap_async_generator, wrap_generator
+from peekr.generators import BareRun, wrap_async_generator, wrap_generator
 
 __all__ = ["ScopeBlock", "feature", "session"]
 
@@ -199,8 +199,8 @@ class ScopeBlock:
 
         return scoped
 
-    def _run(self, args: Any, kwargs: Any) -> _Run:
-        return _Run(self.enter(otel_context.get_current()))
+    def _run(self, args: Any, kwargs: Any) -> BareRun:
+        return BareRun(self.enter(otel_context.get_current()))
 
 
 class _Entry:
@@ -212,25 +212,6 @@ class _Entry:
         self.block = block
         # Taken away at the end: a task that lives on must not keep every context before it alive.
         self.before: Optional[Context] = before
-
-
-class _Run:
-    """One run of a decorated generator: nothing but its context."""
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-
-    def item(self, value: Any) -> None:
-        """Take no notice."""
-
-    def finish(self, value: Any) -> None:
-        """Take no notice."""
-
-    def abandon(self) -> None:
-        """Take no notice."""
-
-    def fail(self, error: BaseException) -> None:
-        """Take no notice."""
 
 
 def _text(value: Any) -> Optional[str]:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import http.client
 import io
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Callable, Optional, cast
-
-import wrapt
+from typing import Any, Callable, Optional, cast
 
 from peekr.instrumentation.aside import aside
 from peekr.instrumentation.call import Call
+from peekr.instrumentation.proxy import ObjectProxy
 from peekr.instrumentation.stream import (
     AsyncIterableProxy,
     AsyncStreamProxy,
@@ -24,18 +23,6 @@ from peekr.instrumentation.stream import (
     StreamProxy,
     proxy_kind,
 )
-
-if TYPE_CHECKING:
-
-    class _ObjectProxy:
-        """What wrapt's proxy is to a type checker, which not every version of it says."""
-
-        __wrapped__: Any
-
-        def __init__(self, wrapped: Any) -> None: ...
-
-else:
-    _ObjectProxy = wrapt.ObjectProxy
 
 __all__ = ["deliver", "deliver_async"]
 
@@ -199,7 +186,7 @@ def _in_memory(source: Any) -> Optional[bytes]:
 
 def _raw_stream(body: Any) -> Any:
     """What a streaming body reads from; None where it is of an unknown kind."""
-    if isinstance(body, _ObjectProxy):
+    if isinstance(body, ObjectProxy):
         return body.__wrapped__  # aiobotocore before 3
     raw = getattr(body, "__dict__", {}).get("_raw_stream")
     return None if isinstance(raw, io.TextIOBase) else raw
@@ -238,7 +225,7 @@ def _ignore(timeout: Any) -> None:
     del timeout
 
 
-class _Replay(_ObjectProxy):
+class _Replay(ObjectProxy):
     """A raw HTTP response whose body has been read: gives it again, and the error at its end.
 
     Args:
@@ -336,7 +323,7 @@ class _Replay(_ObjectProxy):
         self.close()
 
 
-class _AsyncReplay(_ObjectProxy):
+class _AsyncReplay(ObjectProxy):
     """An aiohttp stream reader that has been read: gives its bytes again, and the error."""
 
     def __init__(self, wrapped: Any, data: bytes, error: Optional[Exception]) -> None:

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-import wrapt
 from opentelemetry import context as otel_context
 
-if TYPE_CHECKING:
-
-    class _ObjectProxy:
-        """What wrapt's proxy is to a type checker, which not every version of it says."""
-
-        __wrapped__: Any
-
-        def __init__(self, wrapped: Any) -> None: ...
-
-else:
-    _ObjectProxy = wrapt.ObjectProxy
+from peekr.instrumentation.proxy import ObjectProxy
 
 __all__ = ["is_keeping", "keeping", "may_be_read_but_once"]
 
@@ -57,7 +46,7 @@ def is_keeping(value: Any) -> bool:
     return isinstance(value, _Keeping)
 
 
-class _Keeping(_ObjectProxy):
+class _Keeping(ObjectProxy):
     """The caller's object in all respects but that it keeps what it gives."""
 
     def __init__(self, wrapped: Any, passed: list[Any], callers: otel_context.Context) -> None:

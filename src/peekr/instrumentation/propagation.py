@@ -9,29 +9,17 @@ same SDK take it there to carry it on inside the process, to where a stream ends
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
-import wrapt
 from opentelemetry import context as otel_context
 from opentelemetry import propagate
 from opentelemetry import trace as otel_trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import default_setter
 
+from peekr.instrumentation.proxy import ObjectProxy
 from peekr.instrumentation.runtime import ACTIVE_KEY
 from peekr.semconv import otel
-
-if TYPE_CHECKING:
-
-    class _ObjectProxy:
-        """What wrapt's proxy is to a type checker, which not every version of it says."""
-
-        __wrapped__: Any
-
-        def __init__(self, wrapped: Any) -> None: ...
-
-else:
-    _ObjectProxy = wrapt.ObjectProxy
 
 __all__ = ["outside_of_call", "release", "withhold"]
 
@@ -39,7 +27,7 @@ _OWN = "peekr"
 _LLM_ATTRIBUTES = (otel.GEN_AI_OPERATION_NAME, otel.GEN_AI_REQUEST_MODEL, "openinference.span.kind")
 
 
-class _Withholding(_ObjectProxy):
+class _Withholding(ObjectProxy):
     """The application's propagator in all respects, but silent inside a model call."""
 
     def inject(

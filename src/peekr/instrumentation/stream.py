@@ -13,27 +13,15 @@ import inspect
 from collections.abc import Iterator
 from functools import lru_cache
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-import wrapt
 from opentelemetry import context as otel_context
 
 from peekr import faults
 from peekr.instrumentation import Accumulator
 from peekr.instrumentation.call import Call
+from peekr.instrumentation.proxy import ObjectProxy
 from peekr.late import loaded
-
-if TYPE_CHECKING:
-
-    class _ObjectProxy:
-        """What wrapt's proxy is to a type checker, which not every version of it says."""
-
-        __wrapped__: Any
-
-        def __init__(self, wrapped: Any) -> None: ...
-
-else:
-    _ObjectProxy = wrapt.ObjectProxy
 
 __all__ = [
     "AsyncIterableProxy",
@@ -72,7 +60,7 @@ def proxy_kind(kind: type[Any], call: Call) -> type[Any]:
     return kinds[kind]
 
 
-class _Proxy(_ObjectProxy):
+class _Proxy(ObjectProxy):
     """What all proxies share: the call, its accumulator, and the SDK's HTTP response."""
 
     def __init__(self, wrapped: Any, call: Call) -> None:
@@ -316,7 +304,7 @@ class AsyncIterator(AsyncStreamProxy):
     """
 
     def __init__(self, wrapped: Any, stream: _Proxy) -> None:
-        _ObjectProxy.__init__(self, wrapped)
+        ObjectProxy.__init__(self, wrapped)
         self._self_call = stream._self_call
         self._self_accumulator = stream._self_accumulator
         self._self_stream = stream
@@ -329,7 +317,7 @@ class AsyncIterator(AsyncStreamProxy):
         pass
 
 
-class ResponseProxy(_ObjectProxy):
+class ResponseProxy(ObjectProxy):
     """An HTTP response whose closing ends the call."""
 
     def __init__(self, wrapped: Any, closed: Any) -> None:
