@@ -10,7 +10,7 @@ from peekr.encoding import dumps
 from peekr.record import SpanRecord
 from peekr.render.tree import Node, Totals, arrange, totals
 
-__all__ = ["Change", "Difference", "FirstDifference", "Pair", "compare"]
+__all__ = ["Change", "Difference", "FirstDifference", "Pair", "compare", "compare_calls"]
 
 _FACTS = ("model", "provider", "finish_reasons", "tokens_input", "tokens_output", "cost_usd")
 _CONTENTS = ("input", "output", "error")
@@ -71,6 +71,7 @@ class Difference:
         after_ms: The same of the second.
         pairs: All spans, in the order of the first trace's tree, those that only the second has
             at the end.
+        scores: The mean score of each evaluator, by its name; None where it gave none.
     """
 
     before: Totals
@@ -78,6 +79,7 @@ class Difference:
     before_ms: Optional[float]
     after_ms: Optional[float]
     pairs: list[Pair]
+    scores: list[Change] = field(default_factory=list[Change])
 
     @property
     def first(self) -> Optional[tuple[Pair, FirstDifference]]:
@@ -92,6 +94,7 @@ class Difference:
         return {
             "before": {**vars(self.before), "duration_ms": self.before_ms},
             "after": {**vars(self.after), "duration_ms": self.after_ms},
+            "scores": [change._asdict() for change in self.scores],
             "spans": [_pair_to_dict(pair) for pair in self.pairs if pair.is_changed],
         }
 
@@ -108,7 +111,80 @@ def compare(before: Sequence[SpanRecord], after: Sequence[SpanRecord]) -> Differ
     for place, record in _places(first):
         pairs.append(_pair(record, counterparts.pop(place, None)))
     pairs += [Pair(None, record) for record in counterparts.values()]
-    return Difference(totals(first), totals(second), _span_ms(before), _span_ms(after), pairs)
+    return Difference(
+        totals(first), totals(second), _span_ms(before), _span_ms(after), pairs, _means(pairs)
+    )
+
+
+def compare_calls(calls: Sequence[tuple[SpanRecord, Optional[SpanRecord]]]) -> Difference:
+    """Compare model calls with those that ask the same again, which are known by pairs.
+
+    The durations are of the calls alone, without what the application did between them; each
+    pair tells its own as well.
+    """
+    pairs = [_pair(before, after) for before, after in calls]
+    for pair in pairs:
+        if pair.after is not None and _answer(pair.before) == _answer(pair.after):
+            # The ids of tool calls are new each time.
+            pair.contents[:] = [one for one in pair.contents if one.content != "output"]
+        if pair.before is not None and pair.after is not None:
+            was, now = pair.before.duration_ms, pair.after.duration_ms
+            pair.changes.append(Change("latency", was, now))
+    before = [before for before, _ in calls]
+    after = [after for _, after in calls if after is not None]
+    now_in_all = totals(arrange(after))
+    if any("cost_usd" in one.attributes and _is_unpriced(other) for one, other in calls):
+        now_in_all.cost_usd = None  # a sum without them would look like a saving
+    return Difference(
+        totals(arrange(before)),
+        now_in_all,
+        sum(record.duration_ms or 0.0 for record in before),
+        sum(record.duration_ms or 0.0 for record in after) if after else None,
+        pairs,
+        _means(pairs),
+    )
+
+
+def _is_unpriced(record: Optional[SpanRecord]) -> bool:
+    attributes = {} if record is None else record.attributes
+    return "tokens_total" in attributes and "cost_usd" not in attributes
+
+
+def _answer(record: Optional[SpanRecord]) -> Any:
+    return None if record is None else _without_ids(record.attributes.get("output"))
+
+
+def _without_ids(value: Any) -> Any:
+    if isinstance(value, dict):
+        entries = cast("dict[str, Any]", value)
+        return {key: _without_ids(entry) for key, entry in entries.items() if key != "id"}
+    if isinstance(value, list):
+        return [_without_ids(entry) for entry in cast("list[Any]", value)]
+    return value
+
+
+def _means(pairs: Sequence[Pair]) -> list[Change]:
+    """The mean score of each evaluator over the spans of either trace."""
+    sides: tuple[dict[str, list[float]], dict[str, list[float]]] = ({}, {})
+    for pair in pairs:
+        for side, record in zip(sides, (pair.before, pair.after)):
+            for name, score in _scores(record).items():
+                side.setdefault(name, []).append(score)
+    names = dict.fromkeys([*sides[0], *sides[1]])
+    before, after = ({n: sum(s) / len(s) for n, s in side.items()} for side in sides)
+    return [Change(name, before.get(name), after.get(name)) for name in names]
+
+
+def _scores(record: Optional[SpanRecord]) -> dict[str, float]:
+    held: Any = record.attributes.get("eval_scores") if record is not None else None
+    if not isinstance(held, dict):
+        return {}
+    entries = cast("dict[str, Any]", held)
+    return {
+        name: float(score)
+        for name, score in entries.items()
+        if isinstance(score, (int, float)) and not isinstance(score, bool)
+    }
 
 
 Place = tuple[int, str, int]
@@ -138,6 +214,11 @@ def _pair(before: SpanRecord, after: Optional[SpanRecord]) -> Pair:
         was, now = before.attributes.get(name), after.attributes.get(name)
         if was != now:
             pair.changes.append(Change(name, was, now))
+    was_scored, is_scored = _scores(before), _scores(after)
+    for name in dict.fromkeys([*was_scored, *is_scored]):
+        if was_scored.get(name) != is_scored.get(name):
+            change = Change(f"score {name}", was_scored.get(name), is_scored.get(name))
+            pair.changes.append(change)
     for name in _CONTENTS:
         found = _first_difference(name, before.attributes.get(name), after.attributes.get(name))
         if found is not None:

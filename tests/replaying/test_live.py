@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 import peekr
 from peekr.cli.group import group
 from peekr.errors import ReplayError
+from peekr.eval import NotEmpty
 from peekr.guard import PIIRedact
 from peekr.record import SpanRecord
 from peekr.replaying import live
@@ -399,7 +400,93 @@ def test_a_call_that_fails_is_told(recorded: List[str]):
     assert "compared with" in done.output
 
 
+def test_what_is_changed_is_for_calls_that_generate(providers: SimulatedProviders, tmp_path: Path):
+    path = tmp_path / "traces.jsonl"
+    peekr.instrument(console=False, jsonl_path=str(path))
+    with pytest.importorskip("openai").OpenAI() as client:
+        span, token = peekr.start_span("agent")
+        client.embeddings.create(model="text-embedding-3-small", input="Hi")
+        client.chat.completions.create(**{**CHAT, "tools": []})
+        peekr.end_span(span, token)
+    peekr.shutdown()
+    count = len(providers.requests)
+    command = ["replay", span.trace_id, "--jsonl", path, "--live"]
+    done = run(*command, "--provider", "anthropic", "--model", "claude-test-1")
+    assert done.exit_code == 0, done.output
+    embedding, message = providers.requests[count:]
+    assert embedding.body == {
+        "model": "text-embedding-3-small",
+        "input": "Hi",
+        "encoding_format": "base64",
+    }
+    assert message.path.endswith("/v1/messages")
+    assert "openai -> anthropic" in done.output
+    cost = next(line for line in done.output.splitlines() if line.startswith("  cost"))
+    assert cost.endswith("none")  # no price is known for this model
+
+
+def test_ids_of_tool_calls_are_no_difference(providers: SimulatedProviders, tmp_path: Path):
+    path = tmp_path / "traces.jsonl"
+    peekr.instrument(console=False, jsonl_path=str(path))
+    asked = {"role": "user", "content": "How is the weather in Paris?"}
+    ask: Dict[str, Any] = {"model": "gpt-4o-mini", "messages": [asked], "tools": CHAT["tools"]}
+    with pytest.importorskip("openai").OpenAI() as client:
+        answer = client.chat.completions.create(**ask)
+    assert answer.choices[0].message.tool_calls
+    peekr.shutdown()
+    trace_id = json.loads(path.read_text("utf-8").splitlines()[0])["trace_id"]
+    done = run("replay", trace_id, "--jsonl", path, "--live")
+    assert done.exit_code == 0, done.output
+    assert "First difference" not in done.output
+    assert "answered" not in done.output
+
+
+def test_a_missing_key_is_told_in_the_words_of_the_sdk(
+    recorded: List[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    done = run(*recorded, "--live")
+    assert done.exit_code == 1
+    assert "OPENAI_API_KEY" in done.output
+    assert "only in the first" in done.output
+    assert "Traceback" not in done.output
+
+
 def test_wrong_usage_is_told(recorded: List[str]):
     assert run(*recorded, "--model", "gpt-4o").exit_code == 2
     assert run(*recorded, "--live", "--provider", "anthropic").exit_code == 2
     assert run(*recorded, "--live", "--set", "temperature").exit_code == 2
+
+
+def test_the_scores_of_both_runs_are_compared(
+    providers: SimulatedProviders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "traces.jsonl"
+    peekr.instrument(console=False, jsonl_path=str(path), evaluators=[NotEmpty()], async_eval=False)
+    chat(False)
+    peekr.shutdown()
+    trace_id = json.loads(path.read_text("utf-8").splitlines()[0])["trace_id"]
+    command = ["replay", trace_id, "--jsonl", path, "--live"]
+    done = run(*command)
+    assert done.exit_code == 0, done.output
+    assert "score NotEmpty        1.00        1.00\n" in done.output
+    (tmp_path / "own_checks.py").write_text(
+        "import peekr.eval\n"
+        "class Short(peekr.eval.BaseEvaluator):\n"
+        "    name = 'Short'\n"
+        "    def evaluate(self, span):\n"
+        "        return 0.25 if 'peekr.replay.of' in span.attributes else 0.75\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    done = run(*command, "--evaluator", "own_checks:Short")
+    assert done.exit_code == 0, done.output
+    assert "score Short" in done.output
+    assert "0.75        0.25  -0.50 (-67%)" in done.output
+    assert "score Short 0.75 -> 0.25" in done.output
+    scores = [
+        json.loads(line)["attributes"].get("eval_scores")
+        for line in path.read_text("utf-8").splitlines()
+    ]
+    assert scores[0] == {"NotEmpty": 1.0}  # what is recorded stays as it is
+    assert {"Short": 0.25, "NotEmpty": 1.0} in scores
+    assert run("replay", trace_id, "--jsonl", path, "--rubric", "Polite.").exit_code == 2

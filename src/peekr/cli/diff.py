@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, Callable, Optional
 
 import click
 
@@ -96,13 +96,15 @@ def lines_of(before: str, after: str, found: Difference, colour: Palette) -> Ite
 
 
 def _sums(found: Difference) -> Iterator[str]:
-    rows = (
+    rows: list[tuple[str, Optional[float], Optional[float], Callable[[float], str]]] = [
         ("spans", found.before.spans, found.after.spans, _plain),
         ("errors", found.before.errors, found.after.errors, _plain),
         ("duration", found.before_ms, found.after_ms, format_duration),
         ("tokens", found.before.tokens, found.after.tokens, _plain),
         ("cost", found.before.cost_usd, found.after.cost_usd, format_cost),
-    )
+        *((f"score {clean(one.name)}", one.before, one.after, _score) for one in found.scores),
+    ]
+    width = max(len(row[0]) for row in rows)
     for label, was, now, shown in rows:
         if was is None and now is None:
             continue
@@ -113,11 +115,15 @@ def _sums(found: Difference) -> Iterator[str]:
             sign = "+" if now > was else "-"
             share = f" ({(now - was) / was:+.0%})" if was else ""
             change = f"  {sign}{shown(abs(now - was))}{share}"
-        yield f"{label.ljust(8)}  {left.rjust(10)}  {right.rjust(10)}{change}"
+        yield f"{label.ljust(width)}  {left.rjust(10)}  {right.rjust(10)}{change}"
 
 
 def _plain(value: float) -> str:
     return f"{value:.0f}"
+
+
+def _score(value: float) -> str:
+    return f"{value:.2f}"
 
 
 def _first(pair: Pair, where: FirstDifference, colour: Palette) -> Iterator[str]:
@@ -142,10 +148,23 @@ def _changes(pair: Pair, colour: Palette) -> str:
         return f"- {name}  only in the first"
     if pair.before is None:
         return f"+ {name}  only in the second"
-    said = [f"{c.name} {_value(c.before)} -> {_value(c.after)}" for c in pair.changes]
+    said = [
+        f"{clean(c.name)} {_shown(c.name, c.before)} -> {_shown(c.name, c.after)}"
+        for c in pair.changes
+    ]
     if pair.contents:
-        said.append(" and ".join(c.content for c in pair.contents) + " differ")
+        names = " and ".join(c.content for c in pair.contents)
+        said.append(f"{names} {'differs' if len(pair.contents) == 1 else 'differ'}")
     return f"~ {name}  {'; '.join(said)}"
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is not None and name in _FORMATS:
+        return _FORMATS[name](value)
+    return _value(value)
+
+
+_FORMATS: dict[str, Callable[[Any], str]] = {"cost_usd": format_cost, "latency": format_duration}
 
 
 def _value(value: Any) -> str:

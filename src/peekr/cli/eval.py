@@ -17,7 +17,7 @@ from peekr.rescoring import Rescoring, load_evaluator
 from peekr.store.amend import require_amendable
 from peekr.store.query import Query
 
-__all__ = ["eval"]
+__all__ = ["eval", "evaluators_of"]
 
 _MAX_ERROR_CHARS = 200
 
@@ -103,7 +103,7 @@ def eval(  # the command's name; nothing here evaluates Python
     )
     if not dry_run:
         require_amendable(file)  # before anybody is paid for it
-    made = _evaluators(rubrics, evaluators, judging)
+    made = evaluators_of(rubrics, evaluators, judging)
     work = Rescoring(
         file,
         made,
@@ -139,7 +139,14 @@ def eval(  # the command's name; nothing here evaluates Python
         raise PeekrError("no score could be given")
 
 
-def _evaluators(rubrics: tuple[str, ...], evaluators: tuple[str, ...], judging: Judge) -> list[Any]:
+def evaluators_of(
+    rubrics: tuple[str, ...], evaluators: tuple[str, ...], judging: Judge
+) -> list[Any]:
+    """The evaluators that --rubric and --evaluator name.
+
+    Raises:
+        click.UsageError: one is none.
+    """
     made: list[Any] = []
     try:
         for text in rubrics:

@@ -36,6 +36,7 @@ Examples:
   peekr replay 4bf92f35 --jsonl traces.jsonl --no-input
   peekr replay 4bf92f35 --db traces.db --errors
   peekr replay 4bf92f35 --db traces.db --live --model gpt-4o --set temperature=0
+  peekr replay 4bf92f35 --db traces.db --live --rubric "The answer is polite."
   peekr replay 4bf92f35 --db traces.db --live --dry-run
   peekr replay 4bf92f35 --db traces.db --offline agent.py""",
 )
@@ -62,6 +63,21 @@ Examples:
     multiple=True,
     help="With --live: set an argument of the SDK's method; null takes it away.",
 )
+@click.option(
+    "--evaluator",
+    "evaluators",
+    multiple=True,
+    metavar="NAME",
+    help="With --live: score both runs by one of peekr.eval, or your own as module:Name. "
+    "Repeatable.",
+)
+@click.option(
+    "--rubric",
+    "rubrics",
+    multiple=True,
+    metavar="TEXT",
+    help="With --live: what makes a good answer, for a judge to score both runs by. Repeatable.",
+)
 @click.option("--dry-run", is_flag=True, help="With --live: show what would be sent, and its cost.")
 @click.pass_context
 def replay(
@@ -77,6 +93,8 @@ def replay(
     model: Optional[str],
     provider: Optional[str],
     changes: tuple[str, ...],
+    evaluators: tuple[str, ...],
+    rubrics: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Step through one trace in the order of time: what went in, what came out, how long it took.
@@ -97,8 +115,10 @@ def replay(
         raise click.UsageError("--offline needs a SCRIPT to run, and a SCRIPT needs --offline")
     if offline and live:
         raise click.UsageError("give --offline or --live, not both")
-    if not live and (model or provider or changes or dry_run):
-        raise click.UsageError("--model, --provider, --set and --dry-run go with --live")
+    if not live and (model or provider or changes or dry_run or evaluators or rubrics):
+        raise click.UsageError(
+            "--model, --provider, --set, --evaluator, --rubric and --dry-run go with --live"
+        )
     if provider and not model:
         raise click.UsageError("--provider needs --model")
     path = db or jsonl or default_file()
@@ -118,6 +138,7 @@ def replay(
             model=model,
             provider=provider,
             changes=changes_of(changes),
+            evaluators=_evaluators(rubrics, evaluators),
             dry_run=dry_run,
         )
         output.flush()
@@ -161,6 +182,15 @@ def _store(path: str) -> dict[str, Any]:
         return {"storage": "jsonl", "jsonl_path": path}
     click.echo("OTLP files are only read: the new trace is not stored.", err=True)
     return {"storage": None}
+
+
+def _evaluators(rubrics: tuple[str, ...], evaluators: tuple[str, ...]) -> list[Any]:
+    if not rubrics and not evaluators:
+        return []
+    from peekr.cli.eval import evaluators_of
+    from peekr.eval.judge import Judge
+
+    return evaluators_of(rubrics, evaluators, Judge())
 
 
 def _walk(steps: list[Step], begin: int, view: TraceView, output: Output) -> None:

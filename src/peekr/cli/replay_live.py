@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -10,12 +12,13 @@ import click
 
 from peekr.cli.diff import lines_of
 from peekr.cli.output import Output
-from peekr.difference import compare
+from peekr.cli.progress import progress
+from peekr.difference import compare_calls
 from peekr.encoding import dumps, loads
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
 from peekr.render.style import Palette
-from peekr.semconv import own
+from peekr.replaying.answers import parts_of
 from peekr.store.query import Trace
 from peekr.summary import format_cost, shorten
 
@@ -54,6 +57,7 @@ def replay_live(
     model: Optional[str],
     provider: Optional[str],
     changes: dict[str, Any],
+    evaluators: Sequence[Any],
     dry_run: bool,
 ) -> bool:
     """Send a trace's calls again and print what is different, or print what would be sent.
@@ -65,6 +69,7 @@ def replay_live(
         model: Asked instead of the recorded one.
         provider: Asked instead of the recorded one.
         changes: Arguments that are set.
+        evaluators: Score both runs; without any, those that cost nothing and scored the recorded.
         dry_run: Send nothing.
 
     Returns:
@@ -80,14 +85,20 @@ def replay_live(
     if dry_run:
         output.lines(_plan(asked, [live.estimate_usd(asking, book) for asking in asked], output))
         return True
-    run = live.send(asked, **store)
+    named = {getattr(evaluator, "name", None) for evaluator in evaluators}
+    free = [one for one in live.evaluators_for(asked) if one.name not in named]
+    with progress("Sending", len(asked)) as advance:
+        run = live.send(
+            asked, evaluators=[*evaluators, *free], advanced=lambda: advance(1), **store
+        )
     colour = output.palette
-    for error in run.errors:
-        click.echo(clean(error), err=True)
-    found = compare(run.before, run.after)
+    for error, count in Counter(run.errors).items():
+        click.echo(clean(error) + (f" ({count} calls)" if count > 1 else ""), err=True)
+    found = compare_calls(run.pairs)
     output.lines(lines_of(trace.trace_id, run.trace_id, found, colour))
-    for before, after in _pairs(run.before, run.after):
-        output.lines(_texts(before, after, colour))
+    for before, after in run.pairs:
+        if after is not None:
+            output.lines(_texts(before, after, colour))
     return not run.errors
 
 
@@ -104,22 +115,16 @@ def _plan(
         if asking.dropped:
             names = ", ".join(asking.dropped)
             yield f"   left out, as {asking.provider} does not know them: {names}"
-        yield clean(dumps(asking.arguments).decode("utf-8", "replace"))
+        sent = dumps(asking.arguments).decode("utf-8", "replace")
+        if output.is_terminal:
+            # For eyes; elsewhere a request is a line.
+            for line in json.dumps(loads(sent), indent=2, ensure_ascii=False).splitlines():
+                yield clean(line)
+        else:
+            yield clean(sent)
     known = [cost for cost in costs if cost is not None]
     total = format_cost(sum(known)) if known else "unknown"
     yield f"{len(asked)} calls, estimated cost {total}; nothing was sent"
-
-
-def _pairs(
-    before: Sequence[SpanRecord], after: Sequence[SpanRecord]
-) -> Iterator[tuple[SpanRecord, SpanRecord]]:
-    """The recorded calls with the new ones that replay them."""
-    replayed = {
-        str(span.attributes.get(own.PEEKR_REPLAY_OF)).rpartition("/")[2]: span for span in after
-    }
-    for span in before:
-        if span.span_id in replayed:
-            yield span, replayed[span.span_id]
 
 
 def _texts(before: SpanRecord, after: SpanRecord, colour: Palette) -> Iterator[str]:
@@ -141,7 +146,20 @@ def _texts(before: SpanRecord, after: SpanRecord, colour: Palette) -> Iterator[s
 
 
 def _output(span: SpanRecord) -> list[str]:
+    """An answer as lines: its texts, then what it calls, whose ids are new each time."""
     held: Any = span.attributes.get("output")
-    if not isinstance(held, str):
-        held = "" if held is None else dumps(held).decode("utf-8", "replace")
-    return held.splitlines()
+    if isinstance(held, str):
+        return held.splitlines()
+    lines: list[str] = []
+    for part in parts_of(held):
+        kind, content = part.get("type"), part.get("content")
+        if kind == "tool_call":
+            asked = dumps(part.get("arguments")).decode("utf-8", "replace")
+            lines.append(f"calls {part.get('name')}({asked})")
+        elif isinstance(content, str):
+            lead = "" if kind == "text" else f"({kind}) "
+            lines += [lead + line for line in content.splitlines()]
+        else:
+            rest = {key: value for key, value in part.items() if key != "id"}
+            lines.append(dumps(rest).decode("utf-8", "replace"))
+    return lines

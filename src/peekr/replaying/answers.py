@@ -12,7 +12,16 @@ from peekr.messages import Part, from_record
 from peekr.record import SpanRecord
 from peekr.semconv import otel, own
 
-__all__ = ["Answer", "Choice", "Counts", "Failure", "answer_of", "is_model_call", "refusal"]
+__all__ = [
+    "Answer",
+    "Choice",
+    "Counts",
+    "Failure",
+    "answer_of",
+    "is_model_call",
+    "parts_of",
+    "refusal",
+]
 
 _CALLS = ("openai.", "anthropic.", "bedrock.", "gemini.")
 _EMBEDDINGS = "embeddings"
@@ -164,7 +173,7 @@ def refusal(record: SpanRecord, *, asked_again: bool = False) -> Optional[str]:
         if record.status == "ok" and "output" not in attributes and _says_something(attributes):
             return "its answer was not captured"
         held.append(attributes.get("output"))
-        for part in _parts_of(attributes.get("output")):
+        for part in parts_of(attributes.get("output")):
             if part.get("type") == "blob":
                 return "its answer holds media, of which only the digest is stored"
     for text in _texts(held):
@@ -274,7 +283,8 @@ def _messages(output: Any) -> list[dict[str, Any]]:
     return from_record([cast("Any", entry) for entry in entries if isinstance(entry, dict)])
 
 
-def _parts_of(output: Any) -> Iterator[Part]:
+def parts_of(output: Any) -> Iterator[Part]:
+    """The parts of an answer as it is recorded, in the conventions' form."""
     for entry in _messages(output):
         yield from entry["parts"]
 

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 from opentelemetry import trace as otel_trace
@@ -14,16 +14,20 @@ from opentelemetry import trace as otel_trace
 from peekr import bootstrap, tracing
 from peekr.encoding import dumps
 from peekr.errors import ReplayError
+from peekr.eval.evaluator import as_evaluators
+from peekr.eval.results import scores_of
+from peekr.eval.scoring import evaluate, is_evaluated
 from peekr.instrumentation.sdks import add_admission, remove_admission
 from peekr.pricing.book import PriceBook
 from peekr.pricing.spans import Price, price_of
 from peekr.record import SpanRecord
 from peekr.replaying.answers import is_model_call
-from peekr.replaying.requests import Asking, rebuild
+from peekr.replaying.requests import Asking, is_embedding, rebuild
 from peekr.replaying.taken import TakenTrace
+from peekr.rescoring import load_evaluator
 from peekr.semconv import otel, own
 
-__all__ = ["NAME", "Run", "estimate_usd", "requests_of", "send"]
+__all__ = ["NAME", "Run", "estimate_usd", "evaluators_for", "requests_of", "send"]
 
 NAME = "peekr.replay"
 """The name of the span around a new run."""
@@ -49,15 +53,24 @@ class Run(NamedTuple):
 
     Attributes:
         trace_id: Of the new trace.
-        before: The recorded calls.
+        before: The recorded calls, with the scores of the evaluators that were given.
         after: The new ones, in the same order; one that could not be sent at all is missing.
-        errors: What failed, in the words of the SDK.
+        errors: What failed, in the words of the SDK or of an evaluator.
     """
 
     trace_id: str
     before: list[SpanRecord]
     after: list[SpanRecord]
     errors: list[str]
+
+    @property
+    def pairs(self) -> list[tuple[SpanRecord, Optional[SpanRecord]]]:
+        """Each recorded call with the new one that replays it; None where there is none."""
+        replays = {
+            str(span.attributes.get(own.PEEKR_REPLAY_OF)).rpartition("/")[2]: span
+            for span in self.after
+        }
+        return [(span, replays.get(span.span_id)) for span in self.before]
 
 
 def requests_of(
@@ -69,16 +82,30 @@ def requests_of(
 ) -> list[Asking]:
     """The requests of a trace's model calls, in the order in which they were sent.
 
+    What is changed is so for the calls that generate; embeddings stay as they were, except where
+    there is nothing else.
+
+    Args:
+        spans: The spans of the trace.
+        model: Ask this model instead.
+        provider: Ask this provider instead.
+        changes: Arguments that are set; see `rebuild`.
+
     Raises:
         ReplayError: there is none, or one that cannot be sent again; the message says why.
     """
     calls = sorted(filter(is_model_call, spans), key=lambda span: span.start_time)
     if not calls:
         raise ReplayError("there is no model call to replay")
-    made = [rebuild(call, model=model, provider=provider, changes=changes) for call in calls]
-    if provider is None:
-        for asking in made:
-            _check_address(asking)
+    generating = [call for call in calls if not is_embedding(call)]
+    made: list[Asking] = []
+    for call in calls:
+        if generating and is_embedding(call):
+            made.append(rebuild(call))
+        else:
+            made.append(rebuild(call, model=model, provider=provider, changes=changes))
+        if provider is None or is_embedding(call):
+            _check_address(made[-1])
     return made
 
 
@@ -96,17 +123,38 @@ def estimate_usd(asking: Asking, book: PriceBook) -> Optional[float]:
     return found.cost_usd if isinstance(found, Price) else None
 
 
-def send(asked: Sequence[Asking], **settings: Any) -> Run:
+# Those that ask no judge and need no more than the call itself.
+_FREE = ("NotEmpty", "NoError")
+
+
+def evaluators_for(asked: Sequence[Asking]) -> list[Any]:
+    """The evaluators whose scores the recorded calls have and that cost nothing."""
+    known = {name for asking in asked for name in scores_of(asking.record)}
+    return [load_evaluator(name) for name in _FREE if name in known]
+
+
+def send(
+    asked: Sequence[Asking],
+    *,
+    evaluators: Sequence[Any] = (),
+    advanced: Callable[[], None] = lambda: None,
+    **settings: Any,
+) -> Run:
     """Send requests one after the other through the real SDKs, and wait for the answers.
 
     Args:
         asked: What to send.
+        evaluators: Score the answers, and the recorded ones where those have no such score.
+        advanced: Called after each.
         **settings: Of `peekr.instrument()`: where the new trace is stored.
     """
     of_trace = asked[0].record.trace_id
     errors: list[str] = []
     after: list[SpanRecord] = []
+    before = [_scored(asking.record, evaluators, errors) for asking in asked]
     arguments: dict[str, Any] = {"console": False, **settings}
+    if evaluators:
+        arguments |= {"evaluators": list(evaluators), "async_eval": False}
     bootstrap.instrument(**arguments)
     taken = TakenTrace()
     taken.start()
@@ -120,11 +168,36 @@ def send(asked: Sequence[Asking], **settings: Any) -> Run:
             trace_id = format(root.get_span_context().trace_id, "032x")
             for asking in asked:
                 _send_one(asking, errors)
+                advanced()
         after = [span for span in taken.spans if is_model_call(span)]
+        for span in after:
+            given: dict[str, str] = span.attributes.get("eval_errors") or {}
+            errors += [f"{span.name}: {name} gave no score: {why}" for name, why in given.items()]
     finally:
         taken.stop()
         bootstrap.shutdown()
-    return Run(trace_id, [asking.record for asking in asked], after, errors)
+    return Run(trace_id, before, after, errors)
+
+
+def _scored(record: SpanRecord, evaluators: Sequence[Any], errors: list[str]) -> SpanRecord:
+    """A recorded call with the scores that it has not; the record itself stays as it is."""
+    scores = dict(scores_of(record))
+    missing = [one for one in as_evaluators(evaluators) if one.name not in scores]
+    if not missing or not is_evaluated(record.attributes):
+        return record
+    attributes = dict(record.attributes)
+    copied = SpanRecord.from_dict({**record.to_dict(), "attributes": attributes})
+    for evaluator in missing:
+        found = evaluate(evaluator, copied, _EVALUATION_TIMEOUT_S)
+        if found.score is not None:
+            scores[evaluator.name] = float(found.score)
+        elif found.error is not None:
+            errors.append(f"{record.name}: {evaluator.name} gave no score: {found.error}")
+    copied.attributes["eval_scores"] = scores
+    return copied
+
+
+_EVALUATION_TIMEOUT_S = 300.0
 
 
 def _send_one(asking: Asking, errors: list[str]) -> None:

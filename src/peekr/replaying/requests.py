@@ -14,7 +14,7 @@ from peekr.replaying.request_forms import place_of, written
 from peekr.replaying.request_parts import SETTINGS, LostError, Parts, settle
 from peekr.semconv import otel, own
 
-__all__ = ["PROVIDERS", "Asking", "rebuild"]
+__all__ = ["PROVIDERS", "Asking", "is_embedding", "rebuild"]
 
 PROVIDERS = ("openai", "anthropic", "gemini", "bedrock")
 """Whom a request can be sent to."""
@@ -89,8 +89,8 @@ def rebuild(
         reason = "its request cannot be put together again"
     if reason is None and any(part.get("type") == "blob" for part in _parts(record)):
         reason = "its content holds media, of which only the digest is stored"
-    is_embedding = attributes.get(otel.GEN_AI_OPERATION_NAME) == "embeddings"
-    if reason is None and is_embedding and provider not in (None, record.name.partition(".")[0]):
+    others = (None, record.name.partition(".")[0])
+    if reason is None and is_embedding(record) and provider not in others:
         reason = "an embedding is asked of its own provider"
     if reason is not None or known is None:
         raise _refused(record, str(reason))
@@ -133,6 +133,11 @@ def rebuild(
     if changes and "stream" in changes:
         stream = bool(changes["stream"])
     return Asking(record, target, method, asked, stream, made, dropped)
+
+
+def is_embedding(record: SpanRecord) -> bool:
+    """Whether a call asks for vectors rather than for an answer."""
+    return record.attributes.get(otel.GEN_AI_OPERATION_NAME) == "embeddings"
 
 
 def _refused(record: SpanRecord, reason: str) -> ReplayError:
