@@ -24,6 +24,7 @@ _MAX_JSON_IN_JSON = 6
 _LEAST_NUMBER = 10_000_000
 # As URLs have it: `%20`, `%40`.
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_MAX_ENCODINGS = 3  # an address within an address
 _WORD = re.compile(r"[^\s\"'<>\\]+")
 _MAX_KNOWN = 2_048
 _MAX_KNOWN_CHARS = 4_000_000
@@ -127,11 +128,18 @@ class ContentRedactor:
 
     def _decoded(self, guard: Any, word: str) -> str:
         """A word of a text; one that has something to find once it is decoded is, and redacted."""
-        if "%" not in word:
-            return word
-        decoded = unquote_plus(word)
-        made = self._asked(guard, decoded, "")
-        return word if made == decoded else made
+        shown = word
+        for _ in range(_MAX_ENCODINGS):
+            if "%" not in shown:
+                break
+            decoded = unquote_plus(shown)
+            if decoded == shown:
+                break
+            made = self._asked(guard, decoded, "")
+            if made != decoded:
+                return made
+            shown = decoded
+        return word
 
     def _asked(self, guard: Any, text: str, key: str) -> str:
         try:
