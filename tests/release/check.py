@@ -11,7 +11,7 @@ python-X.Y      the wheel alone, with the newest of what it needs: `pip check`, 
 lowest-X.Y      the same with the lowest versions that pyproject.toml allows, those of extras that
                 need no SDK too; on a newer Python than the oldest, the lowest that have a wheel
 beside-X.Y      with all extras but Presidio, beside the newest SDKs and langchain: `pip check`,
-                licences, and the examples of the providers
+                licences, the examples of the providers, and a model called through langchain
 """
 
 from __future__ import annotations
@@ -41,6 +41,21 @@ EXAMPLES = ("openai_calls.py", "anthropic_calls.py", "bedrock_calls.py", "gemini
 
 sys.path.insert(0, str(ROOT / "tests"))
 from matrix import interpreter  # noqa: E402
+
+
+LANGCHAIN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import peekr
+from simulated_providers import stand_in
+peekr.instrument(console=False, jsonl_path="langchain.jsonl")
+with stand_in():
+    from langchain_openai import ChatOpenAI
+    model = ChatOpenAI(model="gpt-4o-mini")
+    assert model.invoke("Say hello").content == "Hello."
+    assert "".join(chunk.content for chunk in model.stream("Say bye")) == "Bye."
+peekr.shutdown()
+"""
 
 
 class Failed(Exception):
@@ -246,6 +261,10 @@ def beside(version: str) -> str:
         call([str(python), str(ROOT / "examples" / example), f"{example}.jsonl"], cwd=folder)
         lines = (folder / f"{example}.jsonl").read_text(encoding="utf-8").splitlines()
         counts.append(f"{example} {len(lines)}")
+    call([str(python), "-c", LANGCHAIN, str(ROOT / "examples")], cwd=folder)
+    answers = re.findall(r'"output":"([^"]*)"', (folder / "langchain.jsonl").read_text("utf-8"))
+    if answers != ["Hello.", "Bye."]:
+        raise Failed(f"the calls through langchain are recorded as {answers}")
     there = ", ".join(f"{package} {installed(python, package)}" for package in SDKS)
     return f"{', '.join(counts)} records; {there}"
 
