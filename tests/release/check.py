@@ -42,7 +42,6 @@ EXAMPLES = ("openai_calls.py", "anthropic_calls.py", "bedrock_calls.py", "gemini
 sys.path.insert(0, str(ROOT / "tests"))
 from matrix import interpreter  # noqa: E402
 
-
 LANGCHAIN = """
 import sys
 sys.path.insert(0, sys.argv[1])
