@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -98,13 +99,37 @@ def test_escape_sequences_do_not_pass(tmp_path: Path) -> None:
     ],
 )
 def test_keys_move_on_a_terminal(tmp_path: Path, keys: str, expected: list[str]) -> None:
+    path = write_jsonl(tmp_path / "t", agent_trace(1, error="Bad: x"))
+    said = at_a_terminal(path, keys)
+    assert re.findall(rb"step (\d) of 3", said) == [e.encode() for e in expected]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo terminals are of POSIX")
+def test_a_step_that_is_longer_than_the_screen_takes_several(tmp_path: Path) -> None:
+    trace = agent_trace(1)
+    for record in trace:
+        if record["parent_id"] is None:
+            record["attributes"]["output"] = "\n".join(f"line-{n:02}" for n in range(60))
+    path = write_jsonl(tmp_path / "t", trace)
+    said = at_a_terminal(path, "  b   nnnn")
+    screens = said.split(b"step ")[1:]
+    assert [screen[:1] for screen in screens[:5]] == [b"1"] * 5
+    assert b"line-00" in screens[0]
+    assert b"line-59" not in screens[0]
+    assert b"lines 1 to " in screens[0]
+    first, last = (re.findall(rb"line-\d\d", screens[at]) for at in (0, 1))
+    assert int(last[0][-2:]) == int(first[-1][-2:]) + 1  # nothing is left out between the two
+    assert screens[1] == screens[3]
+    assert any(b"line-59" in screen for screen in screens)
+
+
+def at_a_terminal(path: Path, keys: str) -> bytes:
+    """What the command shows on a terminal of its own, where these keys are pressed."""
     import pty
-    import re
     import select
     import termios
     import time
 
-    path = write_jsonl(tmp_path / "t", agent_trace(1, error="Bad: x"))
     command = [sys.executable, "-m", "peekr.cli", "replay", ID, "--jsonl", str(path)]
     child, terminal = pty.fork()
     if child == 0:
@@ -128,4 +153,4 @@ def test_keys_move_on_a_terminal(tmp_path: Path, keys: str, expected: list[str])
     os.close(terminal)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0, said
-    assert re.findall(rb"step (\d) of 3", said) == [e.encode() for e in expected]
+    return said

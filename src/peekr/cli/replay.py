@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,11 +22,16 @@ from peekr.summary import format_duration, shorten
 __all__ = ["replay"]
 
 _NAME_CHARS = 60
-_NEXT = (" ", "n", "j", "\r", "\n", "\x1b[C", "\x1b[B", "\x1bOC", "\x1bOB", "\xe0M", "\xe0P")
-_BACK = ("p", "b", "k", "\x1b[D", "\x1b[A", "\x1bOD", "\x1bOA", "\xe0K", "\xe0H", "\x7f", "\x08")
+_DOWN = (" ", "j", "\r", "\n", "\x1b[B", "\x1bOB", "\x1b[6~", "\xe0P", "\xe0Q")
+_UP = ("b", "k", "\x1b[A", "\x1bOA", "\x1b[5~", "\xe0H", "\xe0I", "\x7f", "\x08")
+_NEXT = ("n", "\x1b[C", "\x1bOC", "\xe0M")
+_BACK = ("p", "\x1b[D", "\x1bOD", "\xe0K")
 _FIRST, _LAST = ("g", "\x1b[H"), ("G", "\x1b[F")
 _QUIT = ("q", "Q", "\x1b", "\x03", "\x04")
 _KEYS = "next: space, back: b, next error: e, first: g, last: G, quit: q"
+# The head of a step, the empty line and the keys below it.
+_AROUND_LINES = 4
+_LEAST_LINES = 4
 
 
 @click.command(
@@ -194,28 +200,43 @@ def _evaluators(rubrics: tuple[str, ...], evaluators: tuple[str, ...]) -> list[A
 
 
 def _walk(steps: list[Step], begin: int, view: TraceView, output: Output) -> None:
-    place = begin
+    """Show a step a screen, until a key ends it; one that is longer takes several screens."""
+    place, top = begin, 0
     while True:
+        head, *lines = _lines(steps[place], view, output)
+        room = max(_terminal_lines() - _AROUND_LINES, _LEAST_LINES)
+        shown = lines[top : top + room]
         click.clear()
-        output.lines(_lines(steps[place], view, output))
-        output.lines(["", f"{output.palette.dim}{_KEYS}{output.palette.off}"])
+        output.lines([head, *shown])
+        part = ""
+        if len(shown) < len(lines):
+            part = f"lines {top + 1} to {top + len(shown)} of {len(lines)}, next step: n; "
+        output.lines(["", f"{output.palette.dim}{part}{_KEYS}{output.palette.off}"])
         key = click.getchar()
         if key in _QUIT:
             return
-        if key in _NEXT:
+        if key in _DOWN and top + room < len(lines):
+            top += room
+        elif key in _UP and top > 0:
+            top = max(0, top - room)
+        elif key in _DOWN or key in _NEXT:
             if place + 1 == len(steps):
                 return
-            place += 1
-        elif key in _BACK:
-            place = max(0, place - 1)
+            place, top = place + 1, 0
+        elif key in _UP or key in _BACK:
+            place, top = max(0, place - 1), 0
         elif key in _FIRST:
-            place = 0
+            place, top = 0, 0
         elif key in _LAST:
-            place = len(steps) - 1
+            place, top = len(steps) - 1, 0
         elif key == "e":
-            place = next(
-                (s.number - 1 for s in steps[place + 1 :] if s.record.status == "error"), place
-            )
+            failed = (s.number - 1 for s in steps[place + 1 :] if s.record.status == "error")
+            place, top = next(failed, place), 0
+
+
+def _terminal_lines() -> int:
+    """How many lines the terminal has."""
+    return shutil.get_terminal_size((80, 24)).lines
 
 
 def _lines(step: Step, view: TraceView, output: Output) -> Iterator[str]:
