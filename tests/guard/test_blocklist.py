@@ -9,9 +9,11 @@ import string
 from typing import Any, Dict, List
 
 import pytest
+import regex
 
 from peekr.errors import ConfigurationError
 from peekr.guard import Blocklist, Finding
+from peekr.guard.patterns import BoundedPattern
 
 _random = random.Random(0)
 ALNUM = string.ascii_letters + string.digits
@@ -284,6 +286,27 @@ def test_a_pattern_that_backtracks_without_end_is_stopped(pattern: str, text: st
     except TimeoutError as error:
         assert pattern in str(error)  # noqa: PT017 - some of them the engine is clever about
         assert text[:20] not in str(error)  # noqa: PT017
+
+
+def test_time_that_other_threads_take_is_not_held_against_a_pattern(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled = regex.compile("b+")
+    interrupted: List[float] = []
+
+    class Interrupted:
+        """As `regex` is when other threads use up the processor time that it counts."""
+
+        def finditer(self, text: str, timeout: float) -> Any:
+            if len(interrupted) < 2:
+                interrupted.append(timeout)
+                raise TimeoutError("regex timed out")
+            return compiled.finditer(text)
+
+    pattern = BoundedPattern("b+")
+    monkeypatch.setattr(pattern, "_compiled", Interrupted())
+    assert pattern.spans("abba") == [(1, 3)]
+    assert interrupted[1] == 2 * interrupted[0]
 
 
 @pytest.mark.parametrize(
