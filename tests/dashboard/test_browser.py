@@ -92,7 +92,7 @@ def test_filtered_figures_add_up_to_the_whole(seen: Seen) -> None:
             "(model) => { location.hash = '#/overview?' + new URLSearchParams({model}) }", model
         )
         page.wait_for_selector(".chip")
-        title = page.get_attribute(".tile >> nth=0", "title")
+        title = page.get_attribute(".tile >> nth=0", "data-exact")
         total += int(title.replace(",", ""))
         page.click("text=Clear filters")
         page.wait_for_function("() => !document.querySelector('.chip')")
@@ -249,7 +249,7 @@ def test_file_without_records_of_calls_says_what_makes_some(browser: Any, tmp_pa
         page = small.open("quality")
         assert "evaluators=" in page.inner_text("main")
         page = small.open("overview")
-        assert "\u2013" in page.inner_text(".tiles")
+        assert "There is no model call in this file" in page.inner_text("main")
         assert small.said == []
     finally:
         small.context.close()

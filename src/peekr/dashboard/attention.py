@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import NamedTuple, Optional
 
 from peekr.dashboard.cells import CALLS, COST, CUT_SHORT, PRICED, Totals
@@ -26,11 +25,13 @@ class Notice(NamedTuple):
         level: `error`, `warn` or `info`.
         text: What is the matter.
         link: Where on the page it is seen.
+        since: Since when, in Unix seconds; None where that says nothing.
     """
 
     level: str
     text: str
     link: str
+    since: Optional[float] = None
 
 
 def notices(found: Collection) -> list[Notice]:
@@ -60,11 +61,11 @@ def _worst_groups(found: Collection) -> list[ErrorGroup]:
 
 
 def _of_errors(group: ErrorGroup) -> Notice:
-    where = f" {group.model}" if group.model else f" in {group.name[:60]}"
+    where = f", {group.model}" if group.model else f" in {group.name[:60]}"
     spans = "1 span" if group.n == 1 else f"{group.n:,} spans"
-    text = f"{group.key[:100]}{where}, {spans} since {_clock(group.first)}"
+    text = f"{group.key[:100]}{where}, {spans}"
     link = f"#/trace/{group.traces[-1]}" if group.traces else "#/traces?status=error"
-    return Notice("error", text, link)
+    return Notice("error", text, link, group.first)
 
 
 def _quarters(found: Collection) -> Optional[tuple[list[int], list[int]]]:
@@ -163,9 +164,3 @@ def _cut_short(found: Collection) -> Optional[Notice]:
     answers = "1 answer was" if count == 1 else f"{count:,} answers were"
     return Notice("info", f"{answers} cut short by the token limit", "#/traces?cut=1")
 
-
-def _clock(seconds: float) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, timezone.utc).strftime("%d %b %H:%M UTC")
-    except (ValueError, OverflowError, OSError):
-        return "an unknown time"

@@ -5,10 +5,12 @@ const TITLES = {overview: 'Overview', traces: 'Traces', cost: 'Cost', quality: '
 let drawing = 0;
 
 function frame() {
-  const range = core.first === null ? '' : `, ${moment(core.first)} to ${moment(core.last)}`;
+  const begin = moment(core.first, true);
+  const end = moment(core.last, true);
+  const range = core.first === null ? '' : begin === end ? `, ${begin}` : `, ${begin} to ${end}`;
   const zoneName = zone || Intl.DateTimeFormat().resolvedOptions().timeZone;
   put(clear(document.getElementById('about-line')), [
-    `${exact(core.traces)} traces \u00b7 ${count(core.spans)} spans${range} \u00b7 `,
+    `${plural(core.traces, 'trace')} \u00b7 ${core.spans === 1 ? '1 span' : `${count(core.spans)} spans`}${range} \u00b7 `,
     button(zoneName, () => {
       zone = zone ? undefined : 'UTC';
       frame();

@@ -2,12 +2,28 @@
 
 const MARGIN = {left: 52, right: 10, top: 8, bottom: 22};
 const HEIGHT = 150;
+const BAR = 48;
 let charts = [];
 let crossing = null;
 let dragFrom = null;
 
 function bucketTime(bucket) {
   return core.buckets.start + bucket * core.buckets.step;
+}
+
+/** Whether the records cover only a part of a bucket: of the first or of the last one. */
+function isPart(bucket) {
+  const {start, step, count: n} = core.buckets;
+  if (n < 2 || core.first === null) return false;
+  if (bucket === 0) return core.first > start + step * 0.1;
+  return bucket === n - 1 && core.last < start + step * (n - 0.1);
+}
+
+/** What the hatched ground in the charts means; null where no bucket is a part. */
+function partNote() {
+  const named = [isPart(0) ? 'first' : '', isPart(core.buckets.count - 1) ? 'last' : ''].filter(Boolean);
+  if (!named.length) return null;
+  return `Hatched: the ${named.join(' and the ')} ${STEP_NAMES[core.buckets.step]} ${named.length > 1 ? 'are' : 'is'} not whole.`;
 }
 
 /** Ticks at 1, 2, 5 times a power of ten that cover 0 to `most`. */
@@ -39,7 +55,8 @@ function logTicks(least, most) {
 
 /**
  * A chart with its title, a line for the values under the crosshair, and a table.
- * options: title, series [{name, values, tone, hatch}], kind bars|stack|lines, format, log, note
+ * options: title, series [{name, values, tone, hatch}], kind bars|stack|lines, format, log, note,
+ * none: what to say where there is nothing to draw
  */
 function chart(options) {
   const box = h('div', {class: 'plot'});
@@ -69,7 +86,7 @@ function chartTable(options) {
   const rows = [];
   for (let bucket = 0; bucket < core.buckets.count; bucket++) {
     if (options.series.every((one) => !one.values[bucket])) continue;
-    rows.push(h('tr', {}, h('th', {scope: 'row'}, tick(bucketTime(bucket), core.buckets.step)),
+    rows.push(h('tr', {}, h('th', {scope: 'row'}, tick(bucketTime(bucket), core.buckets.step), isPart(bucket) ? ' (part)' : ''),
       options.series.map((one) => h('td', {class: 'number'}, options.format(one.values[bucket])))));
   }
   return h('div', {class: 'scroll'}, h('table', {}, h('thead', {}, head), h('tbody', {}, rows)));
@@ -91,19 +108,24 @@ function paint(own) {
     ? (value) => bottom - (tall * (Math.log(Math.max(value, least)) - Math.log(least))) / (Math.log(most) - Math.log(least) || 1)
     : (value) => bottom - (tall * value) / (most || 1);
   const picture = svg('svg', {width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: 'img', tabindex: '0', 'aria-label': summary(options)});
-  picture.append(hatchPattern());
-  for (const value of ticks) {
+  hatches();
+  for (const bucket of [0, n - 1]) {
+    if (isPart(bucket)) picture.append(svg('rect', {class: 'part', x: x(bucket), y: MARGIN.top, width: x(bucket + 1) - x(bucket), height: tall}));
+  }
+  for (const value of values.length ? ticks : [ticks[0]]) {
     picture.append(svg('line', {class: 'grid', x1: MARGIN.left, x2: width - MARGIN.right, y1: y(value), y2: y(value)}));
-    picture.append(svg('text', {class: 'tick', x: MARGIN.left - 6, y: y(value) + 4, 'text-anchor': 'end'}, options.format(value)));
+    if (values.length) picture.append(svg('text', {class: 'tick', x: MARGIN.left - 6, y: y(value) + 4, 'text-anchor': 'end'}, options.format(value)));
   }
   const every = Math.max(1, Math.ceil(n / Math.max(1, Math.floor(inner / 90))));
   for (let bucket = 0; bucket < n; bucket += every) {
     const label = tick(bucketTime(bucket), core.buckets.step);
     const room = x(bucket) + label.length * 6 < width;
-    if (room) picture.append(svg('text', {class: 'tick', x: x(bucket), y: HEIGHT - 6}, label));
+    const properties = n === 1 ? {x: x(0.5), 'text-anchor': 'middle'} : {x: x(bucket)};
+    if (room) picture.append(svg('text', {class: 'tick', ...properties, y: HEIGHT - 6}, label));
   }
-  if (options.kind === 'lines') lines(picture, options, x, y, inner / Math.max(1, n));
-  else bars(picture, options, x, y, Math.max(1, inner / Math.max(1, n) - 1), bottom);
+  if (!values.length) picture.append(svg('text', {class: 'none', x: MARGIN.left + inner / 2, y: MARGIN.top + tall / 2, 'text-anchor': 'middle'}, options.none || 'Nothing to draw'));
+  else if (options.kind === 'lines') lines(picture, options, x, y, inner / Math.max(1, n));
+  else bars(picture, options, x, y, inner / Math.max(1, n), bottom);
   const cross = svg('line', {class: 'cross', y1: MARGIN.top, y2: bottom, visibility: 'hidden'});
   const chosen = svg('rect', {class: 'selection', y: MARGIN.top, height: tall, visibility: 'hidden'});
   picture.append(chosen, cross);
@@ -126,12 +148,18 @@ function scaleTicks(options, values) {
   return niceTicks(most, 3, options.format === count);
 }
 
-function hatchPattern() {
-  return svg('defs', {}, svg('pattern', {id: 'hatch', width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)'},
-    svg('line', {class: 'hatch', x1: 0, y1: 0, x2: 0, y2: 5})));
+/** The hatches of all charts, once in the page: of a part of a value, of a bucket that is not whole. */
+function hatches() {
+  if (document.getElementById('hatch')) return;
+  const made = (id, name, px, turn) => svg('pattern', {id, width: px, height: px, patternUnits: 'userSpaceOnUse', patternTransform: `rotate(${turn})`}, svg('line', {class: name, x1: 0, y1: 0, x2: 0, y2: px}));
+  document.body.append(svg('svg', {class: 'hidden', 'aria-hidden': 'true'}, svg('defs', {},
+    made('hatch', 'hatch', 5, 45), made('part', 'part-line', 6, -45), made('part-bar', 'hatch', 6, -45))));
 }
 
-function bars(picture, options, x, y, width, bottom) {
+function bars(picture, options, x, y, slot, bottom) {
+  // Few buckets make no walls.
+  const width = Math.max(1, Math.min(slot - 1, BAR));
+  const aside = Math.max(0, (slot - 1 - width) / 2);
   for (let bucket = 0; bucket < core.buckets.count; bucket++) {
     let base = 0;
     for (const one of options.series) {
@@ -140,8 +168,9 @@ function bars(picture, options, x, y, width, bottom) {
       // A part of the series before it (cached tokens of the input) is hatched over it.
       const from = one.inside ? 0 : base;
       const height = Math.max(1, y(from) - y(from + value));
-      picture.append(svg('rect', {class: one.inside ? 'hatched' : `tone-${one.tone}`, x: x(bucket), y: Math.min(y(from + value), bottom - height), width, height}));
+      picture.append(svg('rect', {class: one.inside ? 'hatched' : `tone-${one.tone}`, x: x(bucket) + aside, y: Math.min(y(from + value), bottom - height), width, height}));
       if (!one.inside) base += value;
+      if (!one.inside && isPart(bucket)) picture.append(svg('rect', {class: 'part-bar', x: x(bucket) + aside, y: Math.min(y(from + value), bottom - height), width, height}));
     }
   }
 }
@@ -176,7 +205,8 @@ function summary(options) {
     const most = held.reduce((a, b) => Math.max(a, b));
     return `${one.name} from ${options.format(least)} to ${options.format(most)} a ${STEP_NAMES[core.buckets.step]}`;
   });
-  return `${options.title}: ${said.join('; ')}. Arrow keys move along the time.`;
+  const part = partNote();
+  return `${options.title}: ${said.join('; ')}. ${part ? `${part} ` : ''}Arrow keys move along the time.`;
 }
 
 function listen(own) {
@@ -234,7 +264,7 @@ function cross(bucket) {
     // Under the crosshair the exact value: 1,234 where the axis says 1.2k.
     const format = own.options.format === count ? exact : own.options.format;
     const values = own.options.series.map((one) => `${one.name} ${format(one.values[bucket])}`);
-    clear(own.readout).append(`${moment(bucketTime(bucket))}, ${STEP_NAMES[core.buckets.step]}: ${values.join(', ')}`);
+    clear(own.readout).append(`${moment(bucketTime(bucket))}, ${STEP_NAMES[core.buckets.step]}${isPart(bucket) ? ', not whole' : ''}: ${values.join(', ')}`);
   }
 }
 
@@ -255,12 +285,19 @@ function repaintCharts() {
   for (const own of charts) own.repaint();
 }
 
-/** A small line without axes, beside a figure that says the same. */
+/** A small line without axes, beside a figure that says the same; null where there is no line. */
 function sparkline(values) {
-  const held = values.map((value) => value || 0);
-  const most = Math.max(...held, 0) || 1;
-  const n = Math.max(1, held.length - 1);
-  const d = held.map((value, i) => `${i ? 'L' : 'M'}${((100 * i) / n).toFixed(1)} ${(18 - (16 * value) / most).toFixed(1)}`).join('');
+  const held = values.filter((value) => !absent(value));
+  const most = Math.max(...held, 0);
+  if (values.length < 2 || !(most > 0)) return null;
+  const n = values.length - 1;
+  let d = '';
+  values.forEach((value, i) => {
+    if (absent(value)) return;
+    const place = `${((100 * i) / n).toFixed(1)} ${(18 - (16 * value) / most).toFixed(1)}`;
+    // What has no neighbour is a dot: a line of no length with round ends.
+    d += i > 0 && !absent(values[i - 1]) ? `L${place}` : absent(values[i + 1]) ? `M${place}h0.01` : `M${place}`;
+  });
   return svg('svg', {class: 'spark', viewBox: '0 0 100 20', preserveAspectRatio: 'none', 'aria-hidden': 'true'}, svg('path', {d}));
 }
 

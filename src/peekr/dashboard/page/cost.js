@@ -16,13 +16,13 @@ function cost() {
   });
   const columns = [
     {key: 'name', title: costBy === 'name' ? 'operation' : costBy, wide: true, value: (row) => row.name, shown: (row) => link(to('cost', {[costBy]: row.name || '(none)'}), said(row.name || '(none)'))},
-    {key: 'cost', title: 'cost', number: true, bar: true, value: (row) => row.cost, shown: (row) => money(row.cost)},
-    {key: 'each', title: 'a call', number: true, value: (row) => (row.priced ? row.cost / row.priced : null), shown: (row) => (row.priced ? money(row.cost / row.priced) : NONE)},
-    {key: 'priced', title: 'priced', number: true, value: (row) => row.priced, shown: (row) => count(row.priced)},
-    {key: 'unpriced', title: 'unpriced', number: true, value: (row) => row.unpriced, shown: (row) => count(row.unpriced)},
-    {key: 'none', title: 'no usage', number: true, value: (row) => row.none, shown: (row) => count(row.none)},
-    {key: 'tokens_in', title: 'in', number: true, value: (row) => row.tokens_in, shown: (row) => count(row.tokens_in)},
-    {key: 'tokens_out', title: 'out', number: true, value: (row) => row.tokens_out, shown: (row) => count(row.tokens_out)},
+    {key: 'cost', title: 'cost', number: true, unit: 'usd', bar: true, value: (row) => row.cost, shown: (row) => money(row.cost)},
+    {key: 'each', title: 'a call', number: true, unit: 'usd', value: (row) => (row.priced ? row.cost / row.priced : null), shown: (row) => (row.priced ? money(row.cost / row.priced) : NONE)},
+    {key: 'priced', title: 'priced', number: true, unit: 'n', value: (row) => row.priced, shown: (row) => count(row.priced)},
+    {key: 'unpriced', title: 'unpriced', number: true, unit: 'n', value: (row) => row.unpriced, shown: (row) => count(row.unpriced)},
+    {key: 'none', title: 'no usage', number: true, unit: 'n', value: (row) => row.none, shown: (row) => count(row.none)},
+    {key: 'tokens_in', title: 'in', number: true, unit: 'n', value: (row) => row.tokens_in, shown: (row) => count(row.tokens_in)},
+    {key: 'tokens_out', title: 'out', number: true, unit: 'n', value: (row) => row.tokens_out, shown: (row) => count(row.tokens_out)},
     {key: 'hit', title: 'cache hit', number: true, value: (row) => (row.cachedOf ? row.cached / row.cachedOf : null), shown: (row) => share(row.cached, row.cachedOf)},
   ];
   const series = costSeries(costBy, top);
@@ -32,8 +32,8 @@ function cost() {
     h('p', {}, h('b', {class: 'big'}, money(kpi.cost)), ` for ${plural(kpi.priced, 'priced call')}; `,
       kpi.unpriced ? `${plural(kpi.unpriced, 'call')} with usage and no price (${kpi.unpriced_models.slice(0, 3).map(([name]) => name || 'no model').join(', ')}); ` : '',
       `${plural(kpi.no_usage, 'call')} without usage. Cache hit ${share(kpi.tokens_cached, kpi.cached_of)} of the input of calls that report it.`),
-    core.kpi.eval_calls && !isFiltered() ? h('p', {class: 'note'}, `Evaluation is not in these figures: ${plural(core.kpi.eval_calls, 'call')} of judges, ${money(core.kpi.eval_cost)}.`) : null,
-    series.length ? chart({title: `Cost by ${costBy}`, kind: 'stack', format: money, series}) : null,
+    core.kpi.eval_calls && !isFiltered() ? h('p', {class: 'note'}, `Evaluation is not in these figures: ${plural(core.kpi.eval_calls, 'call')} of judges, ${core.kpi.eval_cost === null ? 'no price known' : money(core.kpi.eval_cost)}.`) : null,
+    series.length ? [chart({title: `Cost by ${costBy}`, kind: 'stack', format: money, series}), partNote() ? h('p', {class: 'note under'}, partNote()) : null] : null,
     h('section', {class: 'panel'}, h('div', {class: 'head'}, h('h3', {}, 'Who spends'), choose), table(columns, rows.slice(0, 40), {sort: sortOption('-cost'), onsort: sortBy, caption: `Cost by ${costBy}`})),
     dearest(),
   ];
@@ -78,9 +78,9 @@ function dearest() {
   const columns = [
     {key: 'name', title: 'Trace', wide: true, value: (row) => row.name, shown: (row) => [link(to('trace', {}, row.trace), said(row.name)), ' ', said(row.question || '', {class: 'muted'})]},
     {key: 'started', title: 'started', number: true, value: (row) => row.started, shown: (row) => moment(row.started)},
-    {key: 'calls', title: 'calls', number: true, value: (row) => row.calls, shown: (row) => count(row.calls)},
-    {key: 'tokens', title: 'tokens', number: true, value: (row) => row.tokens, shown: (row) => count(row.tokens)},
-    {key: 'cost', title: 'cost', number: true, bar: true, value: (row) => row.cost, shown: (row) => money(row.cost)},
+    {key: 'calls', title: 'calls', number: true, unit: 'n', value: (row) => row.calls, shown: (row) => count(row.calls)},
+    {key: 'tokens', title: 'tokens', number: true, unit: 'n', value: (row) => row.tokens, shown: (row) => count(row.tokens)},
+    {key: 'cost', title: 'cost', number: true, unit: 'usd', bar: true, value: (row) => row.cost, shown: (row) => money(row.cost)},
   ];
   return panel('Dearest traces', isFiltered() ? h('p', {class: 'note'}, 'Of the traces in the list that match.') : null, table(columns, rows, {caption: 'The dearest traces'}));
 }

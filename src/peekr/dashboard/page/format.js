@@ -68,10 +68,12 @@ function dateParts(seconds, options) {
   return new Intl.DateTimeFormat('en-GB', {timeZone: zone, hourCycle: 'h23', ...options}).format(new Date(seconds * 1000));
 }
 
-function moment(seconds) {
+/** A day and a time; with the year where it is asked for and is not that of the page. */
+function moment(seconds, withYear) {
   if (absent(seconds) || !Number.isFinite(seconds)) return NONE;
   try {
-    return dateParts(seconds, {day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit'});
+    const isOld = withYear && dateParts(seconds, {year: 'numeric'}) !== dateParts(core.made, {year: 'numeric'});
+    return dateParts(seconds, {...(isOld ? {year: 'numeric'} : {}), day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit'});
   } catch {
     return NONE;
   }

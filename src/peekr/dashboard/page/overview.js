@@ -8,6 +8,7 @@ function overview() {
   if (!core.spans) return nothing();
   const {kpi, series, approximate} = present();
   if (!kpi.calls && isFiltered()) return noMatch('No calls match these filters');
+  if (!kpi.calls) return withoutCalls();
   const mark = approximate ? '\u2248 ' : '';
   return [
     h('h2', {class: 'hidden'}, 'Overview'),
@@ -16,21 +17,34 @@ function overview() {
     attention(kpi),
     h('div', {class: 'charts'},
       chart({title: 'Calls', kind: 'bars', format: count, series: [{name: 'calls', values: series.calls, tone: 1}]}),
-      chart({title: 'Latency of calls', kind: 'lines', log: true, format: took, series: [{name: 'p50', values: series.p50, tone: 1}, {name: 'p95', values: series.p95, tone: 2}]}),
-      chart({title: 'Failed calls', kind: 'bars', format: count, series: [{name: 'failed', values: series.failed, tone: 'error'}]}),
-      chart({title: 'Tokens', kind: 'stack', format: count, series: [{name: 'input', values: series.tokens_in, tone: 1}, {name: 'cached input', values: series.tokens_cached, inside: true}, {name: 'output', values: series.tokens_out, tone: 2}]})),
+      chart({title: 'Latency of calls', none: 'Every call failed', kind: 'lines', log: true, format: took, series: [{name: 'p50', values: series.p50, tone: 1}, {name: 'p95', values: series.p95, tone: 2}]}),
+      chart({title: 'Failed calls', none: kpi.calls === 1 ? 'The one call did not fail' : `None of ${exact(kpi.calls)} calls failed`, kind: 'bars', format: count, series: [{name: 'failed', values: series.failed, tone: 'error'}]}),
+      chart({title: 'Tokens', none: 'No call reports tokens', kind: 'stack', format: count, series: [{name: 'input', values: series.tokens_in, tone: 1}, {name: 'cached input', values: series.tokens_cached, inside: true}, {name: 'output', values: series.tokens_out, tone: 2}]})),
+    partNote() ? h('p', {class: 'note under'}, partNote()) : null,
     work(),
     errors(),
     byDimension(),
   ];
 }
 
+/** A file of other work: what there is, and what records calls. */
+function withoutCalls() {
+  return [
+    h('h2', {class: 'hidden'}, 'Overview'),
+    empty(`There is no model call in this file: ${plural(core.spans, 'span')} of other work in ${plural(core.traces, 'trace')}. Calls are recorded from here on:`, code('import peekr\npeekr.instrument()')),
+    core.attention.length ? attention(core.kpi) : null,
+    work(),
+    errors(),
+  ];
+}
+
 function tiles(kpi, series, mark) {
-  const tile = (label, value, detail, values, title) => h('div', {class: 'tile', title}, h('p', {class: 'label'}, label), h('p', {class: 'value'}, value), h('p', {class: 'detail'}, detail || '\u00a0'), values ? sparkline(values) : null);
+  // The exact figure is told to the pointer, to the focus and to a screen reader.
+  const tile = (label, value, detail, values, title) => h('div', {class: 'tile', role: 'group', 'aria-label': label, tabindex: title ? '0' : null, 'data-exact': title || null}, h('p', {class: 'label'}, label), h('p', {class: 'value'}, value), h('p', {class: 'detail'}, detail || '\u00a0'), values ? sparkline(values) : null);
   const unpriced = kpi.unpriced ? `${plural(kpi.unpriced, 'unpriced call')} (${kpi.unpriced_models.slice(0, 2).map(([name]) => name || 'no model').join(', ')})` : kpi.priced ? `${money(kpi.cost / kpi.priced)} a priced call` : 'no priced calls';
   return h('div', {class: 'tiles'},
     tile('Calls', mark + count(kpi.calls), isFiltered() ? `of ${exact(core.kpi.calls)} in the file` : `in ${plural(core.traces, 'trace')}`, series.calls, exact(kpi.calls)),
-    tile('Failed', kpi.failed ? [h('span', {class: 'bad'}, `\u2715 ${count(kpi.failed)}`), ` ${share(kpi.failed, kpi.calls)}`] : '0', `${exact(kpi.failed)} of ${exact(kpi.calls)} (${share(kpi.failed, kpi.calls)})`, series.failed),
+    tile('Failed', kpi.failed ? [h('span', {class: 'bad'}, `\u2715 ${count(kpi.failed)}`), ` ${share(kpi.failed, kpi.calls)}`] : '0', isFiltered() ? `of ${plural(kpi.calls, 'call')}` : `${plural(core.kpi.traces_failed, 'trace')} failed, ${exact(core.kpi.traces_recovered)} recovered`, series.failed, `${exact(kpi.failed)} of ${plural(kpi.calls, 'call')}`),
     tile('Latency p50', took(kpi.p50), `p95 ${took(kpi.p95)}, p99 ${took(kpi.p99)}`, series.p50, `nearest rank of ${exact(kpi.ok_calls)} ok calls`),
     tile('First token p50', took(kpi.ttft_p50), `${exact(kpi.ttft_n)} of ${exact(kpi.calls)} report it`, series.ttft),
     tile('Tokens', mark + count(kpi.tokens_in + kpi.tokens_out), `${count(kpi.tokens_in)} in, ${count(kpi.tokens_out)} out`, series.tokens_in.map((v, i) => v + series.tokens_out[i]), `${exact(kpi.tokens_in)} in, ${exact(kpi.tokens_out)} out`),
@@ -40,7 +54,7 @@ function tiles(kpi, series, mark) {
 function attention(kpi) {
   const signs = {error: '\u2715', warn: '\u25b2', info: '\u2139'};
   if (!core.attention.length) return panel('Needs attention', h('p', {}, `Nothing stands out in ${plural(kpi.calls, 'call')}.`));
-  return panel(isFiltered() ? 'Needs attention, in the whole file' : 'Needs attention', h('ul', {class: 'attention'}, core.attention.map((one) => h('li', {class: one.level}, h('span', {'aria-hidden': 'true', class: 'sign'}, signs[one.level]), link(one.link, said(one.text))))));
+  return panel(isFiltered() ? 'Needs attention, in the whole file' : 'Needs attention', h('ul', {class: 'attention'}, core.attention.map((one) => h('li', {class: one.level}, h('span', {'aria-hidden': 'true', class: 'sign'}, signs[one.level]), link(one.link, said(one.text), one.since ? ` since ${moment(one.since).replace(/:\d\d$/, '')}` : null)))));
 }
 
 /** Of filtered calls only their own time is known: what is around them is not filtered by model. */
@@ -52,12 +66,12 @@ function workRows() {
 function work() {
   if (isFiltered() && !facts) return null;
   const columns = [
-    {key: 'name', title: 'Work', value: (row) => row.name, shown: (row) => [h('span', {class: `kind kind-${row.kind}`, 'aria-hidden': 'true'}, GLYPHS[row.kind]), ' ', said(row.name), h('span', {class: 'muted'}, ` ${row.kind}`)], wide: true},
-    {key: 'n', title: 'n', number: true, value: (row) => row.n, shown: (row) => count(row.n)},
+    {key: 'name', title: 'Work', value: (row) => row.name, shown: (row) => [h('span', {class: `kind kind-${row.kind}`, 'aria-hidden': 'true'}, GLYPHS[row.kind]), '\u00a0', said(row.name), h('span', {class: 'muted'}, ` ${row.kind}`)], wide: true},
+    {key: 'n', title: 'n', number: true, unit: 'n', value: (row) => row.n, shown: (row) => count(row.n)},
     {key: 'errors', title: 'errors', number: true, value: (row) => row.errors, shown: (row) => (row.errors ? h('span', {class: 'bad'}, `\u2715 ${count(row.errors)}`) : '0')},
-    {key: 'p50', title: 'p50', number: true, value: (row) => row.p50, shown: (row) => took(row.p50)},
-    {key: 'p95', title: 'p95', number: true, value: (row) => row.p95, shown: (row) => took(row.p95)},
-    {key: 'self', title: 'self time', number: true, bar: true, value: (row) => row.self_ms, shown: (row) => took(row.self_ms)},
+    {key: 'p50', title: 'p50', number: true, unit: 'ms', value: (row) => row.p50, shown: (row) => took(row.p50)},
+    {key: 'p95', title: 'p95', number: true, unit: 'ms', value: (row) => row.p95, shown: (row) => took(row.p95)},
+    {key: 'self', title: 'self time', number: true, unit: 'ms', bar: true, value: (row) => row.self_ms, shown: (row) => took(row.self_ms)},
   ];
   return panel('Where time goes', isFiltered() ? h('p', {class: 'note'}, 'Model calls alone: what is around them has no model or variant to filter by.') : null, table(columns, workRows(), {caption: 'Time by kind and name of work'}));
 }
@@ -87,7 +101,7 @@ function errors() {
   const columns = [
     {key: 'key', title: 'Error', wide: true, value: (row) => row.key, shown: (row) => (row.traces.length ? link(to('trace', {}, row.traces[0]), said(row.key)) : said(row.key))},
     {key: 'where', title: 'where', value: (row) => row.model || row.name, shown: (row) => said(row.model || row.name)},
-    {key: 'n', title: isFiltered() ? 'traces' : 'n', number: true, value: (row) => row.n, shown: (row) => count(row.n)},
+    {key: 'n', title: isFiltered() ? 'traces' : 'n', number: true, unit: 'n', value: (row) => row.n, shown: (row) => count(row.n)},
     {key: 'first', title: 'first', number: true, value: (row) => row.first, shown: (row) => moment(row.first)},
     {key: 'last', title: 'last', number: true, value: (row) => row.last, shown: (row) => moment(row.last)},
   ];
@@ -101,12 +115,12 @@ function byDimension() {
   const rows = grouped(groupBy);
   const columns = [
     {key: 'name', title: groupBy, wide: true, value: (row) => row.name, shown: (row) => link(to(at.view, {[groupBy]: row.name || '(none)'}), said(row.name || '(none)'))},
-    {key: 'calls', title: 'calls', number: true, bar: true, value: (row) => row.calls, shown: (row) => count(row.calls)},
+    {key: 'calls', title: 'calls', number: true, unit: 'n', bar: true, value: (row) => row.calls, shown: (row) => count(row.calls)},
     {key: 'failed', title: 'failed', number: true, value: (row) => row.failed, shown: (row) => (row.failed ? h('span', {class: 'bad'}, `\u2715 ${share(row.failed, row.calls)}`) : '0%')},
-    {key: 'p50', title: 'p50', number: true, value: (row) => row.p50, shown: (row) => took(row.p50)},
-    {key: 'p95', title: 'p95', number: true, value: (row) => row.p95, shown: (row) => took(row.p95)},
-    {key: 'tokens', title: 'tokens', number: true, value: (row) => row.tokens, shown: (row) => count(row.tokens)},
-    {key: 'cost', title: 'cost', number: true, value: (row) => row.cost, shown: (row) => [money(row.cost), row.unpriced ? h('span', {class: 'muted'}, ` +${count(row.unpriced)} unpriced`) : null]},
+    {key: 'p50', title: 'p50', number: true, unit: 'ms', value: (row) => row.p50, shown: (row) => took(row.p50)},
+    {key: 'p95', title: 'p95', number: true, unit: 'ms', value: (row) => row.p95, shown: (row) => took(row.p95)},
+    {key: 'tokens', title: 'tokens', number: true, unit: 'n', value: (row) => row.tokens, shown: (row) => count(row.tokens)},
+    {key: 'cost', title: 'cost', number: true, unit: 'usd', value: (row) => row.cost, shown: (row) => [money(row.cost), row.unpriced ? h('span', {class: 'muted'}, ` +${count(row.unpriced)} unpriced`) : null]},
   ];
   const choose = picker('By', dimensions.map((name) => [name, name]), groupBy, (value) => {
     groupBy = value;

@@ -15,9 +15,9 @@ function sessions() {
   const columns = [
     {key: 'id', title: 'Session', wide: true, value: (row) => row.id, shown: (row) => link(to('session', {}, row.id), said(row.id))},
     {key: 'user', title: 'user', value: (row) => row.user, shown: (row) => said(row.user || NONE)},
-    {key: 'turns', title: 'turns', number: true, value: (row) => row.turns, shown: (row) => count(row.turns)},
-    {key: 'active', title: 'active time', number: true, value: (row) => row.active_ms, shown: (row) => took(row.active_ms)},
-    {key: 'cost', title: 'cost', number: true, value: (row) => row.cost, shown: (row) => money(row.cost)},
+    {key: 'turns', title: 'turns', number: true, unit: 'n', value: (row) => row.turns, shown: (row) => count(row.turns)},
+    {key: 'active', title: 'active time', number: true, unit: 'ms', value: (row) => row.active_ms, shown: (row) => took(row.active_ms)},
+    {key: 'cost', title: 'cost', number: true, unit: 'usd', value: (row) => row.cost, shown: (row) => money(row.cost)},
     {key: 'errors', title: 'errors', number: true, value: (row) => row.errors, shown: (row) => (row.errors ? h('span', {class: 'bad'}, `\u2715 ${row.errors}`) : '0')},
     {key: 'last', title: 'last', number: true, value: (row) => row.last, shown: (row) => moment(row.last)},
   ];

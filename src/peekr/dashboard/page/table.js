@@ -1,7 +1,15 @@
 // Tables that sort, with bars in their cells.
 
+/** What a shortened figure is in full: 1,234,567, $0.00123, 1,234.5 ms. */
+const IN_FULL = {
+  n: (value) => exact(value),
+  ms: (value) => `${new Intl.NumberFormat('en-US', {maximumFractionDigits: 1}).format(value)} ms`,
+  usd: (value) => `$${Number(value.toPrecision(10))}`,
+};
+
 /**
- * columns: [{key, title, value(row), shown(row), number, bar, wide}]; rows: objects.
+ * columns: [{key, title, value(row), shown(row), number, bar, wide, unit}]; rows: objects.
+ * unit: n, ms or usd, for what is told to the pointer in full.
  * sort: {key, down}; onsort(key).
  */
 function table(columns, rows, options) {
@@ -20,7 +28,8 @@ function table(columns, rows, options) {
       const shown = column.shown ? column.shown(row) : column.value(row);
       const isHead = place === 0;
       const properties = {class: [column.number ? 'number' : '', column.wide ? 'wide' : '', column.bar ? 'barred' : ''].join(' ').trim() || null};
-      const cell = h(isHead ? 'th' : 'td', {...properties, scope: isHead ? 'row' : null, role: isHead ? 'rowheader' : 'cell', 'data-label': isHead ? null : column.title}, shown);
+      const full = column.unit && !absent(column.value(row)) ? IN_FULL[column.unit](column.value(row)) : null;
+      const cell = h(isHead ? 'th' : 'td', {...properties, title: full, scope: isHead ? 'row' : null, role: isHead ? 'rowheader' : 'cell', 'data-label': isHead ? null : column.title}, shown);
       if (column.bar && most[column.key] > 0) {
         const part = (column.value(row) || 0) / most[column.key];
         cell.prepend(h('span', {class: 'bar', 'aria-hidden': 'true', style: {width: `${(100 * part).toFixed(1)}%`}}));

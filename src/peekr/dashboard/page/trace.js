@@ -103,13 +103,13 @@ function traceHead(found) {
   const said_ = state === 0 ? 'ok' : `${name}: ${exact(failed)} of ${plural(spans.length + found.omitted, 'span')} failed`;
   const facts_ = [took(found.total), plural(spans.length + found.omitted, 'span'), `${count(tokens || null)} tokens`, money(cost), moment(found.started)];
   const belongs = [];
-  if (found.session) belongs.push(['session ', link(to('session', {}, found.session), said(found.session))]);
-  if (found.user) belongs.push(['user ', said(found.user)]);
-  if (found.tenant) belongs.push(['tenant ', said(found.tenant)]);
+  if (found.session) belongs.push(['session ', link(to('session', {}, found.session), said(found.session, {class: 'clipped', title: visible(found.session)}))]);
+  if (found.user) belongs.push(['user ', said(found.user, {class: 'clipped', title: visible(found.user)})]);
+  if (found.tenant) belongs.push(['tenant ', said(found.tenant, {class: 'clipped', title: visible(found.tenant)})]);
   const near = neighbours(found.id);
   return h('div', {class: 'trace-head'},
     h('p', {class: 'crumbs'}, link(to('traces', {}), '\u2190 Traces'), near.before ? link(to('trace', {}, near.before), '[ previous') : null, near.after ? link(to('trace', {}, near.after), 'next ]') : null),
-    h('h2', {}, said(root.name), ' ', h('span', {class: `state state-${name}`}, `${glyph} ${said_}`)),
+    h('h2', {class: 'clamped', title: visible(root.name)}, said(root.name), ' ', h('span', {class: `state state-${name}`}, `${glyph} ${said_}`)),
     h('p', {}, facts_.join(' \u00b7 '), belongs.map((each) => [' \u00b7 ', each])),
     h('p', {class: 'mono muted'}, found.id, ' ', button('Copy id', () => copy(found.id), {class: 'quiet'})));
 }
@@ -215,6 +215,10 @@ function foldLine(found, row, place) {
   }, {class: 'quiet', tabindex: '-1'})));
 }
 
+function isRecorded(span) {
+  return [span.input, span.output].some((value) => value !== null && value !== undefined);
+}
+
 function showSpan(found, index, side) {
   const span = found.spans[index];
   const previous = found.spans.slice(0, index).reverse().find((other) => isMessages(other.input) && other.kind === 'llm' && isMessages(span.input));
@@ -237,15 +241,17 @@ function showSpan(found, index, side) {
     ['finish', Array.isArray(span.finish) ? span.finish.join(', ') : span.finish],
   ].filter(([, value]) => value !== undefined && value !== null);
   clear(side).append(
-    h('div', {class: 'head'}, h('h3', {}, said(span.name)), h('span', {class: 'tools'}, button(raw ? 'Read' : 'Raw', () => {
+    h('div', {class: 'head'}, h('h3', {class: 'clamped', title: visible(span.name)}, said(span.name)), h('span', {class: 'tools'}, button(raw ? 'Read' : 'Raw', () => {
       raw = !raw;
       showSpan(found, index, side);
     }, {class: 'quiet', 'aria-pressed': String(raw)}), button('Copy', () => copy(rawOf(span)), {class: 'quiet'}))),
     ...(raw ? [code(rawOf(span))] : [
       span.error ? h('section', {class: 'error-box'}, h('h4', {}, '\u2715 Error'), errorText(span.error)) : null,
       span.wrapper ? h('p', {class: 'note'}, '\u03a3 repeats the usage of the calls below it; it is not counted') : null,
-      h('section', {}, h('h4', {}, 'Output'), content(span.output, options)),
-      h('section', {}, h('h4', {}, 'Input'), content(span.input, options)),
+      ...(isRecorded(span) ? [
+        h('section', {}, h('h4', {}, 'Output'), content(span.output, options)),
+        h('section', {}, h('h4', {}, 'Input'), content(span.input, options)),
+      ] : [h('p', {class: 'muted'}, 'Neither input nor output was recorded.')]),
       h('section', {}, h('h4', {}, 'Figures'), h('dl', {class: 'facts'}, rows.map(([key, value]) => [h('dt', {}, key), h('dd', {}, said(value))]))),
       span.scores ? h('section', {}, h('h4', {}, 'Scores'), tree(span.scores)) : null,
       span.eval_errors ? h('section', {}, h('h4', {}, 'Not scored'), tree(span.eval_errors)) : null,

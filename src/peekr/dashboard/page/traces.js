@@ -94,7 +94,7 @@ function traceLine(row, place) {
   return h('div', {class: `row state-${state}`, role: 'row', tabindex: place === 0 || list.id[row] === lastRow ? '0' : '-1', 'data-place': String(place), 'data-id': list.id[row], onclick: open, onkeydown: (event) => event.key === 'Enter' && open(event)},
     h('span', {role: 'gridcell', class: 'c-state'}, h('i', {'aria-hidden': 'true'}, glyph), ` ${state}`),
     h('span', {role: 'gridcell', class: 'c-started'}, moment(core.buckets.start + list.t[row] / 1000)),
-    h('span', {role: 'gridcell', class: 'c-name'}, h('a', {href: address_, tabindex: '-1'}, said(list.name[row])), ' ', question ? said(question) : null, answer ? [h('span', {class: 'muted'}, ' \u2192 '), said(answer)] : null),
+    h('span', {role: 'gridcell', class: 'c-name'}, h('a', {href: address_, tabindex: '-1', class: question || answer ? 'clipped' : null, title: visible(list.name[row])}, said(list.name[row])), ' ', question ? said(question) : null, answer ? [h('span', {class: 'muted'}, ' \u2192 '), said(answer)] : null),
     h('span', {role: 'gridcell', class: 'c-dur number'}, took(list.d[row])),
     h('span', {role: 'gridcell', class: 'c-llm number'}, `${exact(list.llm[row])} / ${exact(list.tools[row])}`),
     h('span', {role: 'gridcell', class: 'c-tok number'}, count(list.tok[row])),
