@@ -128,18 +128,17 @@ class ContentRedactor:
 
     def _decoded(self, guard: Any, word: str) -> str:
         """A word of a text; one that has something to find once it is decoded is, and redacted."""
-        shown = word
+        kept = shown = word
         for _ in range(_MAX_ENCODINGS):
             if "%" not in shown:
                 break
             decoded = unquote_plus(shown)
             if decoded == shown:
                 break
-            made = self._asked(guard, decoded, "")
-            if made != decoded:
-                return made
-            shown = decoded
-        return word
+            shown = self._asked(guard, decoded, "")
+            if shown != decoded:
+                kept = shown
+        return kept
 
     def _asked(self, guard: Any, text: str, key: str) -> str:
         try:
