@@ -127,7 +127,7 @@ def measure(rounds: int, spans: int) -> list[Section]:
         f"`python benchmarks/blocking.py`; medians of {rounds} rounds of {spans} spans of 1.5 KB;"
         " each writer waits 1 ms between spans."
     )
-    return [Section("How long ending a span blocks", note, table(head, rows), summary=True)]
+    return [Section("How long ending a span blocks", note, table(head, rows))]
 
 
 def main() -> int:

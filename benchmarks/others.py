@@ -248,7 +248,7 @@ def sections(measured: list[Measured], starts: int, rounds: int) -> list[Section
     made = [
         Section(
             f"What watching a call adds on the caller's thread ({title})",
-            f"`python benchmarks/others.py`; medians of {rounds} rounds in each of {starts} starts;"
+            f"`python benchmarks/others.py`; medians of {starts * rounds} rounds;"
             " a streamed call has 200 chunks; in brackets, times what Peekr adds with its file.",
             table(head, figures(measured, measure)),
             summary=measure == "thread_us",
