@@ -3,7 +3,8 @@
     python tests/readme.py            write them
     python tests/readme.py --check    say what is out of date, and exit with 1 if something is
 
-A part stands between `<!-- name -->` and `<!-- /name -->`; `SECTIONS` says what makes it. Of the
+A part stands between `<!-- name -->` and `<!-- /name -->`; `sections` says what makes it, here and
+in the pages of docs/. Of the
 demo's output, times and ids are not compared: they differ from run to run.
 """
 
@@ -119,6 +120,13 @@ def redaction_figures() -> str:
     return table(head, rows)
 
 
+def benchmarks() -> str:
+    """The tables of benchmarks/RESULTS.md that are marked there."""
+    page = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"<!-- quoted -->\n(.*?)\n<!-- /quoted -->", page, re.DOTALL)
+    return "\n\n".join(quoted)
+
+
 def table(head: List[str], rows: List[List[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
@@ -137,6 +145,7 @@ def sections() -> Dict[str, Callable[[], str]]:
         "arguments": arguments,
         "environment": environment,
         "redaction-figures": redaction_figures,
+        "benchmarks": benchmarks,
     }
     for command in COMMANDS:
         made[f"{command}-options"] = lambda command=command: options(command)
@@ -178,10 +187,27 @@ def masked(text: str) -> str:
     return re.sub(r"\b\d+(\.\d+)?(µs|ms|s)\b", "<time>", text)
 
 
+def parts_of(text: str) -> List[str]:
+    """The names of the parts that a page has."""
+    return re.findall(r"^<!-- /(.+?) -->$", text, re.MULTILINE)
+
+
+def known(names: List[str], made: Dict[str, Any]) -> List[str]:
+    """The same names.
+
+    Raises:
+        SystemExit: nothing makes one of them.
+    """
+    for name in names:
+        if name not in made:
+            raise SystemExit(f"README.md: nothing makes the part {name}")
+    return names
+
+
 def out_of_date(text: str, names: Any = None) -> List[str]:
     """The names of the parts that are."""
     made = sections()
-    chosen = made if names is None else names
+    chosen = known(parts_of(text) if names is None else names, made)
     return [name for name in chosen if not is_same(name, current(text, name), made[name]())]
 
 
@@ -195,8 +221,9 @@ def main() -> int:
         if stale:
             print(f"README.md: out of date: {', '.join(stale)}; make readme writes it")
         return 1 if stale else 0
-    for name, make in sections().items():
-        made = make()
+    makes = sections()
+    for name in known(parts_of(text), makes):
+        made = makes[name]()
         if not is_same(name, current(text, name), made):
             text = replaced(text, name, made)
             print(f"README.md: wrote {name}")

@@ -11,7 +11,6 @@ command prints, when the page is run from top to bottom; see `session.py`.
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -24,7 +23,7 @@ from tests.docs import session
 from tests.docs.pages import DOCS, guides
 from tests.support import endpoint
 
-__all__ = ["HOMES", "PUBLIC", "parts_of", "public", "stale"]
+__all__ = ["HOMES", "PUBLIC", "public", "stale"]
 
 PUBLIC = {
     "peekr.guard": "guardrails",
@@ -119,17 +118,12 @@ def parts() -> Dict[str, Callable[[], str]]:
     return made
 
 
-def parts_of(text: str) -> List[str]:
-    """The names of the parts that a page has."""
-    return re.findall(r"^<!-- /(.+?) -->$", text, re.MULTILINE)
-
-
 def stale(text: str) -> List[str]:
     """The names of the parts that are out of date."""
     made = parts()
     return [
         name
-        for name in parts_of(text)
+        for name in readme.parts_of(text)
         if not readme.is_same(name, readme.current(text, name), made[name]())
     ]
 
