@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any, Dict, List, cast
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -164,3 +165,13 @@ def test_who_redacts() -> None:
     secrets = Blocklist(patterns=Blocklist.COMMON_SECRETS)
     guards: List[Any] = [PIIRedact(), Blocklist(terms=["a"]), secrets, len]
     assert redacting(guards) == (guards[0], secrets)
+
+
+def test_what_is_encoded_twice_in_an_address_is_redacted() -> None:
+    inner = "https://a.example/?to=" + quote(" jane@example.com from 203.0.113.77 ", safe="")
+    outer = "https://b.example/?next=" + quote(inner, safe="")
+    made = redactor().text(f"see {outer} and go")
+    assert "jane" not in made
+    assert "203.0.113.77" not in made
+    assert made.startswith("see ")
+    assert made.endswith(" and go")
