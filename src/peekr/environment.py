@@ -16,7 +16,7 @@ class Variable(NamedTuple):
     """A variable of the environment.
 
     Attributes:
-        meaning: What it does, as the README says it.
+        meaning: What it does, as the documentation says it.
         argument: The argument of `instrument()` that it gives under `opentelemetry-instrument`;
             None for one that always holds.
         read: Makes the argument's value of the text.
