@@ -100,12 +100,15 @@ class JsonlReader:
         for lines in self._blocks():
             try:
                 made = whole_columns(map(parse, lines))
+                if made:
+                    index.add(made[0], self._end)  # fails for ids that are objects or lists
             except (ValueError, KeyError, TypeError):
                 made = columns_of(self._documents_on(lines, before))
+                if made:
+                    index.add(made[0], self._end)
             before += len(lines)
             if made:
                 self._records += len(made[0])
-                index.add(made[0], self._end)
                 yield made
         self._index = index
         self._require_something()
