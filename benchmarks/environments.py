@@ -1,8 +1,8 @@
 """The environments that instrumentations are measured in, one each, made by uv below `.bench/`.
 
-The versions are the newest that install together on 2026-11-23, with Python 3.11 or newer. Where an
-instrumentation cannot have the SDK that the others have, it has the newest that it supports, and the
-bare SDK is measured in its environment as well.
+The versions are the newest that install together on 2026-11-23, with Python 3.11 or newer. Where
+an instrumentation cannot have the SDK that the others have, it has the newest that it supports, and
+the bare SDK is measured in its environment as well.
 """
 
 from __future__ import annotations

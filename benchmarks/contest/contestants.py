@@ -105,10 +105,13 @@ def handwritten(provider: str, folder: Path) -> Watching:
 
 def peekr_jsonl(provider: str, folder: Path, guards: bool = False) -> Watching:
     import peekr
-    from peekr.guard import Blocklist, PIIRedact
 
     path = folder / f"{provider}-{os.getpid()}.jsonl"
-    guardrails = [PIIRedact(), Blocklist(patterns=Blocklist.COMMON_SECRETS)] if guards else []
+    guardrails: list[Any] = []
+    if guards:
+        from peekr.guard import Blocklist, PIIRedact
+
+        guardrails = [PIIRedact(), Blocklist(patterns=Blocklist.COMMON_SECRETS)]
     peekr.instrument(console=False, jsonl_path=str(path), guardrails=guardrails)
 
     def lines() -> list[str]:
