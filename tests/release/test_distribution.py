@@ -58,15 +58,21 @@ def build(tree: Path, *, umask: str = "022", **environment: str) -> Built:
     return Built(*out.glob("*.whl"), *out.glob("*.tar.gz"))
 
 
-def tree(folder: Path, *, other: bool = False) -> Path:
-    """A copy of the project; another one has other times, modes and stray files."""
+def copied(source: Path, folder: Path) -> Path:
+    """A copy of what is built."""
     folder.mkdir()
     for name in TOP:
-        shutil.copy(ROOT / name, folder / name)
+        shutil.copy(source / name, folder / name)
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "src", folder / "src", ignore=ignored)
+    for name in ("src", "examples"):
+        shutil.copytree(source / name, folder / name, ignore=ignored)
+    return folder
+
+
+def tree(source: Path, folder: Path, *, other: bool = False) -> Path:
+    """A copy to build in; another one has other times, modes and stray files."""
+    copied(source, folder)
     if other:
-        shutil.copytree(ROOT / "examples", folder / "examples", ignore=ignored)
         (folder / "src" / "peekr" / "__pycache__").mkdir()
         (folder / "src" / "peekr" / "__pycache__" / "record.cpython-39.pyc").write_bytes(b"x")
         (folder / "tests").mkdir()
@@ -80,8 +86,14 @@ def tree(folder: Path, *, other: bool = False) -> Path:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return build(tree(tmp_path_factory.mktemp("release") / "one"))
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as it was at one moment, whoever works on it meanwhile."""
+    return copied(ROOT, tmp_path_factory.mktemp("project") / "project")
+
+
+@pytest.fixture(scope="module")
+def built(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(tree(project, tmp_path_factory.mktemp("release") / "one"))
 
 
 def in_wheel(built: Built) -> Set[str]:
@@ -95,18 +107,18 @@ def in_sdist(built: Built) -> Dict[str, tarfile.TarInfo]:
         return {member.name.partition("/")[2]: member for member in archive.getmembers()}
 
 
-def sources() -> Set[str]:
-    """Every file of the package here."""
+def sources(project: Path) -> Set[str]:
+    """Every file of the package."""
     return {
-        path.relative_to(ROOT / "src").as_posix()
-        for path in (ROOT / "src" / "peekr").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        path.relative_to(project / "src").as_posix()
+        for path in (project / "src" / "peekr").rglob("*")
+        if path.is_file()
     }
 
 
-def test_two_builds_are_the_same_byte_for_byte(built: Built, tmp_path: Path) -> None:
+def test_two_builds_are_the_same_byte_for_byte(built: Built, project: Path, tmp_path: Path) -> None:
     again = build(
-        tree(tmp_path / "two", other=True),
+        tree(project, tmp_path / "two", other=True),
         umask="077",
         PYTHONHASHSEED="7",
         TZ="Asia/Kathmandu",
@@ -123,10 +135,10 @@ def test_the_wheel_of_the_sdist_is_the_wheel_of_the_tree(built: Built, tmp_path:
     assert build(unpacked).digests == built.digests
 
 
-def test_the_wheel_has_the_whole_package_and_nothing_else(built: Built) -> None:
+def test_the_wheel_has_the_whole_package_and_nothing_else(built: Built, project: Path) -> None:
     found = in_wheel(built)
     info = {name for name in found if name.partition("/")[0].endswith(".dist-info")}
-    assert found - info == sources()
+    assert found - info == sources(project)
     assert {name.partition("/")[2] for name in info} == {
         "METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE",
     }  # fmt: skip
@@ -136,9 +148,9 @@ def test_the_wheel_has_the_whole_package_and_nothing_else(built: Built) -> None:
         assert any(n.startswith("peekr/dashboard/page/") and n.endswith(kind) for n in found), kind
 
 
-def test_the_sdist_has_what_a_build_needs_and_nothing_else(built: Built) -> None:
+def test_the_sdist_has_what_a_build_needs_and_nothing_else(built: Built, project: Path) -> None:
     found = set(in_sdist(built))
-    assert found == {f"src/{name}" for name in sources()} | {*TOP, "PKG-INFO"}
+    assert found == {f"src/{name}" for name in sources(project)} | {*TOP, "PKG-INFO"}
 
 
 def test_nobody_owns_what_is_in_the_sdist(built: Built) -> None:
