@@ -163,4 +163,3 @@ def _cut_short(found: Collection) -> Optional[Notice]:
         return None
     answers = "1 answer was" if count == 1 else f"{count:,} answers were"
     return Notice("info", f"{answers} cut short by the token limit", "#/traces?cut=1")
-
