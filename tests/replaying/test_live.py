@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, cast
 
 import pytest
 from click.testing import CliRunner, Result
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 
 import peekr
 from peekr.cli.group import group
@@ -304,19 +305,25 @@ def test_another_provider_is_asked_the_same(telemetry: Telemetry, providers: Sim
     assert run.after[0].name == "anthropic.messages"
 
 
-@pytest.mark.parametrize("reason", ["redacted", "not captured", "media"])
+@pytest.mark.parametrize("reason", ["redacted", "not captured", "media", "cut", "tokens"])
 def test_a_request_without_its_content_is_refused_in_one_line(
     reason: str, bare_telemetry: Telemetry, providers: SimulatedProviders
 ):
     options: Dict[str, Any] = {"guardrails": [PIIRedact()]} if reason == "redacted" else {}
+    if reason == "cut":
+        limits = SpanLimits(max_span_attribute_length=200)
+        options["tracer_provider"] = TracerProvider(shutdown_on_exit=False, span_limits=limits)
     bare_telemetry.instrument(capture_content=reason != "not captured", **options)
-    content: Any = "Write to ada@example.org"
+    content: Any = "Write to ada@example.org" + (" and more" * 100 if reason == "cut" else "")
     if reason == "media":
         image = {"url": "data:image/png;base64,aGVsbG8="}
         content = [{"type": "image_url", "image_url": image}]
     with pytest.importorskip("openai").OpenAI() as client:
         asked: Any = [{"role": "user", "content": content}]
-        client.chat.completions.create(model="gpt-4o-mini", messages=asked)
+        if reason == "tokens":
+            client.completions.create(model="gpt-3.5-turbo-instruct", prompt=[1, 2, 3])
+        else:
+            client.chat.completions.create(model="gpt-4o-mini", messages=asked)
     before = len(providers.requests)
     spans = spans_of(bare_telemetry)
     with pytest.raises(ReplayError) as caught:
@@ -324,6 +331,16 @@ def test_a_request_without_its_content_is_refused_in_one_line(
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(providers.requests) == before
+
+
+def test_a_conversation_that_another_instrumentation_cut_off_is_refused(
+    telemetry: Telemetry, providers: SimulatedProviders
+):
+    chat(False)
+    (span,) = spans_of(telemetry)
+    span.attributes["input"] = json.dumps(span.attributes["input"])[:100]
+    with pytest.raises(ReplayError, match="its content was cut"):
+        live.requests_of([span])
 
 
 def test_nothing_goes_to_another_service_than_the_recorded_one(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Optional, cast
 
+from peekr.encoding import loads
 from peekr.errors import ReplayError
 from peekr.messages import Part, from_record
 from peekr.record import SpanRecord
@@ -166,6 +167,8 @@ def refusal(record: SpanRecord, *, asked_again: bool = False) -> Optional[str]:
     if "input" not in attributes and not _asked_nothing(record):
         return "its content was not captured"
     held: list[Any] = [attributes.get("input")]
+    if _is_cut_json(held[0]):
+        return "its content was cut to the limit of an attribute"
     held.append(attributes.get(otel.GEN_AI_TOOL_DEFINITIONS))
     held.append(attributes.get(own.PEEKR_REQUEST_PARAMETERS))
     held.append(attributes.get(own.PEEKR_REQUEST_FORM))
@@ -257,6 +260,17 @@ def _failure(record: SpanRecord, is_answered: bool) -> Optional[Failure]:
         found.group(1) if found else message,
         body,
     )
+
+
+def _is_cut_json(value: Any) -> bool:
+    """Whether messages are what a limit that knows no JSON has left of them."""
+    if not isinstance(value, str) or not value.startswith(('[{"', '[ {"', "[\n")):
+        return False
+    try:
+        loads(value)
+    except ValueError:
+        return True
+    return False
 
 
 def _asked_nothing(record: SpanRecord) -> bool:

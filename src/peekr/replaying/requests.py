@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional, cast
 
 from peekr.errors import ReplayError
 from peekr.messages import Message, from_record
+from peekr.plaintext import clean
 from peekr.projection import SYSTEM_COUNT
 from peekr.record import SpanRecord
 from peekr.replaying.answers import refusal
@@ -82,7 +84,8 @@ def rebuild(
     Raises:
         ReplayError: it cannot be sent again; the message says why.
     """
-    attributes = record.attributes
+    # What is made of it is changed in place; the record is not.
+    attributes = copy.deepcopy(record.attributes)
     reason = refusal(record, asked_again=True)
     known = _METHODS.get(record.name)
     if reason is None and known is None:
@@ -105,7 +108,7 @@ def rebuild(
         parameters = {}
     asked = str(model or parameters.pop("modelId", None) or attributes.get("model") or "")
     stream = bool(attributes.get(otel.GEN_AI_REQUEST_STREAM))
-    messages, system = _messages(record)
+    messages, system = _messages(attributes)
     made: dict[str, Any]
     try:
         made = written(
@@ -141,22 +144,23 @@ def is_embedding(record: SpanRecord) -> bool:
 
 
 def _refused(record: SpanRecord, reason: str) -> ReplayError:
-    return ReplayError(f"{record.name} (span {record.span_id}) cannot be sent again: {reason}")
+    span = f"{clean(record.name)} (span {clean(record.span_id)})"
+    return ReplayError(f"{span} cannot be sent again: {reason}")
 
 
-def _messages(record: SpanRecord) -> tuple[list[Message], list[Message]]:
+def _messages(attributes: Mapping[str, Any]) -> tuple[list[Message], list[Message]]:
     """The messages, and the instructions that were given apart from them."""
-    given: Any = record.attributes.get("input")
+    given: Any = attributes.get("input")
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
     entries: list[Any] = list(given) if isinstance(given, list) else []  # pyright: ignore[reportUnknownArgumentType]
-    count = int(record.attributes.get(SYSTEM_COUNT) or 0)
+    count = int(attributes.get(SYSTEM_COUNT) or 0)
     made = from_record(entries)
     return made[count:], made[:count]
 
 
 def _parts(record: SpanRecord) -> list[dict[str, Any]]:
-    messages, system = _messages(record)
+    messages, system = _messages(record.attributes)
     return [part for entry in (*system, *messages) for part in entry["parts"]]
 
 

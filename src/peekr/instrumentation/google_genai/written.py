@@ -107,9 +107,8 @@ def _tools(tools: list[Any], made: Form) -> None:
     names: set[str] = set()
     count = 0
     for tool in tools:
-        if callable(tool) and not isinstance(tool, type):
-            made["config.tools"] = "schema"  # the SDK makes one of it
-            return
+        if callable(tool):
+            return  # the SDK makes a schema of it, and so does its record
         declared = items_of(get(tool, "function_declarations"))
         count += bool(declared)
         for one in declared:
