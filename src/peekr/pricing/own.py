@@ -114,7 +114,8 @@ def _prices(given: Mapping[str, Any], where: str) -> dict[str, Price]:
     if not isinstance(above, Mapping):
         raise ConfigurationError(f"{where}: {_ABOVE} is no object of prices by number of tokens")
     for tokens, changed in cast("Mapping[Any, Any]", above).items():
-        if not str(tokens).isdecimal() or not isinstance(changed, Mapping):
+        count = str(tokens)
+        if not count.isdecimal() or len(count) > 18 or not isinstance(changed, Mapping):
             raise ConfigurationError(f"{where}: {_ABOVE} has {tokens!r} in place of a token count")
         for kind, value in cast("Mapping[str, Any]", changed).items():
             _is_kind(kind, where)
@@ -136,7 +137,11 @@ def _is_kind(kind: str, where: str) -> bool:
 
 def _number(value: object, where: str) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
         if math.isfinite(number) and number >= 0:
             return number
+        value = number  # an integer of thousands of digits cannot be shown
     raise ConfigurationError(f"{where}={value!r} is no price in US dollars")
