@@ -61,10 +61,10 @@ def _places(value: Any, found: List[Tuple[Any, Any]]) -> List[Tuple[Any, Any]]:
     """Where a value has a text."""
     items: Iterable[Tuple[Any, Any]] = ()
     if isinstance(value, dict):
-        items = cast("Json", value).items()
+        items = list(cast("Json", value).items())
     elif isinstance(value, list):
         items = list(enumerate(cast("List[Any]", value)))
-    for key, entry in list(items):
+    for key, entry in items:
         if isinstance(entry, str) and not _NUMBERED.search(str(key)):
             found.append((value, key))
         else:

@@ -238,7 +238,11 @@ def test_a_record_comes_back_from_otlp_as_it_was(
         records, _ = read(path)
     except UnreadableFileError:
         return
-    timed = [r for r in records if r.end_time is not None and r.duration_ms is not None]
+    timed = [
+        SpanRecord.from_dict(record)
+        for record in plain(records)
+        if record["end_time"] is not None and record["duration_ms"] is not None
+    ]
     once = _reread(timed, path, dumps(request_of(timed)) + b"\n") if timed else []
     assert same(once) == same(timed)
 
