@@ -188,6 +188,16 @@ def test_what_has_no_price_costs_no_zero(seen: Seen) -> None:
     assert "1 call of judges, no price known" in page.inner_text("main")
 
 
+def test_every_notice_leads_to_what_it_is_about(seen: Seen) -> None:
+    page = seen.open("overview")
+    page.click("text=1 answer was cut short")
+    page.wait_for_selector("main[data-view=traces]")
+    assert page.inner_text("h2") == "Traces (1)"
+    assert page.inner_text(".chip").startswith("cut short")
+    page = seen.open("overview?cut=1")
+    assert page.inner_text(".tile >> nth=0 >> .value") == "1"
+
+
 def test_wrapper_is_marked_and_not_counted(seen: Seen) -> None:
     page = seen.open(f"trace/{2:032x}")
     assert "\u03a3" in page.inner_text(".span[data-span='1']")

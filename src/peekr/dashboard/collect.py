@@ -295,7 +295,7 @@ class Collection:
             calls = [call for call, of in zip(calls, trace.ids) if of not in repeated]
         tokens: Optional[float] = None
         cost: Optional[float] = None
-        dims = root[6] or self.dimensions.none
+        dims, is_cut = root[6] or self.dimensions.none, False
         if calls:
             self.cells.add(calls)
             for call in calls:
@@ -304,6 +304,8 @@ class Collection:
                     tokens = (tokens or 0) + (sent or 0) + (made or 0)
                 if price is not None:
                     cost = price if cost is None else cost + price
+                if call[10]:
+                    is_cut = True
                 if not dims[0]:
                     dims = (call[11][0], *dims[1:])
             self.facts.take(trace_id, calls, bool(trace.failures))
@@ -334,6 +336,7 @@ class Collection:
                 trace.answer,
                 trace.score,
                 group,
+                is_cut,
             )
         )
         self.states[state] += 1

@@ -259,6 +259,7 @@ def traces_of(
         "session": [row.session[:200] for row in rows],
         "user": [row.user[:200] for row in rows],
         "group": [row.group for row in rows],
+        "cut": [int(row.is_cut) for row in rows],
         "block": [blocks.get(row.id, nowhere)[0] for row in rows],
         "place": [blocks.get(row.id, nowhere)[1] for row in rows],
     }

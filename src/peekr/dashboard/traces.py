@@ -95,6 +95,7 @@ class TraceRow(NamedTuple):
         start: Unix seconds.
         state: 0 ok, 1 recovered (its root is ok and something in it failed), 2 failed.
         group: The key of its error group, if any.
+        is_cut: Whether an answer in it was cut short by the limit of tokens.
     """
 
     id: str
@@ -115,6 +116,7 @@ class TraceRow(NamedTuple):
     answer: str
     score: Optional[float]
     group: str
+    is_cut: bool
 
 
 class Work:

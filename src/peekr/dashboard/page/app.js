@@ -39,7 +39,7 @@ function drawFilters() {
   const box = clear(document.getElementById('filters'));
   const wanted = filters();
   const options = (name) => [['', 'any'], ...core.dims[name].map((value) => [value || '(none)', value || '(none)']).slice(0, 300)];
-  const controls = [picker('status', [['', 'any'], ['ok', 'ok'], ['error', 'failed'], ['recovered', 'recovered']], wanted.status || '', (value) => change({status: value}))];
+  const controls = [picker('status', [['', 'any'], ['ok', 'ok'], ['error', 'with errors'], ['recovered', 'recovered']], wanted.status || '', (value) => change({status: value}))];
   for (const name of ['model', 'tenant', 'feature', 'endpoint', 'variant', 'user']) {
     if (core.dims[name].length > 1) controls.push(picker(name, options(name), wanted[name] || '', (value) => change({[name]: value})));
   }
@@ -51,7 +51,7 @@ function drawFilters() {
   const n = Object.keys(wanted).length;
   const isNarrow = matchMedia('(max-width: 700px)').matches;
   const chips = Object.entries(wanted).filter(([key]) => key !== 'to').map(([key, value]) => {
-    const text = key === 'from' ? `${moment(Number(value))} to ${moment(Number(wanted.to))}` : `${key} ${value}`;
+    const text = key === 'cut' ? 'cut short' : key === 'status' && value === 'error' ? 'with errors' : key === 'from' ? `${moment(Number(value))} to ${moment(Number(wanted.to))}` : `${key} ${value}`;
     return button([said(text), ' \u00d7'], () => change(key === 'from' ? {from: '', to: ''} : {[key]: ''}), {class: 'chip', 'aria-label': `Remove the filter ${text}`});
   });
   const all = h('div', {class: 'controls'}, controls);

@@ -16,6 +16,7 @@ function predicate(columns, statusOf) {
   const start = core.buckets.start;
   if (wanted.from) tests.push((row) => start + columns.t[row] / 1000 >= Number(wanted.from));
   if (wanted.to) tests.push((row) => start + columns.t[row] / 1000 < Number(wanted.to));
+  if (wanted.cut && columns.x) tests.push((row) => columns.x[row] === 1);
   if (wanted.status) tests.push((row) => statusOf(row) === wanted.status);
   return (row) => tests.every((test) => test(row));
 }

@@ -1,6 +1,6 @@
 // Where the reader is, kept in the address: what is seen can be bookmarked, and Back works.
 
-const FILTERS = ['status', 'model', 'tenant', 'feature', 'endpoint', 'variant', 'user', 'q', 'from', 'to'];
+const FILTERS = ['status', 'model', 'tenant', 'feature', 'endpoint', 'variant', 'user', 'cut', 'q', 'from', 'to'];
 const VIEWS = ['overview', 'traces', 'cost', 'quality', 'sessions'];
 
 let at = parse(location.hash);

@@ -193,8 +193,9 @@ function spanLine(found, row, place, side) {
   return h('div', {class: `span row${span.path ? ' onpath' : ''}${span.crit ? ' critical' : ''}`, role: 'row', tabindex: row.span === chosenSpan ? '0' : '-1', 'aria-level': String(row.depth + 1), 'aria-selected': String(row.span === chosenSpan), 'data-span': String(row.span), 'data-place': String(place),
     onclick: () => found.choose(row.span), onfocus: () => row.span !== chosenSpan && found.choose(row.span)},
   h('span', {role: 'gridcell', class: 'span-name', style: {'padding-left': `${8 + Math.min(row.depth, 14) * 14}px`}},
-    h('i', {class: `kind kind-${span.kind}`, 'aria-hidden': 'true'}, GLYPHS[span.kind] || GLYPHS.app), ' ', span.err ? h('b', {class: 'bad'}, '\u2715 ') : null, said(span.name),
-    span.attempt ? h('em', {}, ` attempt ${span.attempt}`) : null, span.p === -2 ? h('em', {}, ' parent not in file') : null),
+    h('i', {class: `kind kind-${span.kind}`, 'aria-hidden': 'true'}, GLYPHS[span.kind] || GLYPHS.app), ' ', span.err ? h('b', {class: 'bad'}, '\u2715 ') : null,
+    // Before the name, which is what is cut where there is no room.
+    span.attempt ? h('em', {}, `attempt ${span.attempt} `) : null, said(span.name), span.p === -2 ? h('em', {}, ' parent not in file') : null),
   h('span', {role: 'gridcell', class: 'span-time'}, bar, text),
   h('span', {role: 'gridcell', class: 'span-facts number'}, label));
 }

@@ -56,6 +56,7 @@ function predicateOf(wanted) {
   }
   if (wanted.from) tests.push((row) => start + list.t[row] / 1000 >= Number(wanted.from));
   if (wanted.to) tests.push((row) => start + list.t[row] / 1000 < Number(wanted.to));
+  if (wanted.cut) tests.push((row) => list.cut[row] === 1);
   return (row) => tests.every((test) => test(row));
 }
 
