@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Callable, Dict, Iterable, List, Tuple, cast
+from typing import Any, Callable, Dict, List, Tuple, cast
 from urllib.parse import quote
 
 import pytest
@@ -59,11 +59,11 @@ _NUMBERED = re.compile("version|section|chapter|figure|oid", re.IGNORECASE)
 
 def _places(value: Any, found: List[Tuple[Any, Any]]) -> List[Tuple[Any, Any]]:
     """Where a value has a text."""
-    items: Iterable[Tuple[Any, Any]] = ()
+    items: List[Tuple[Any, Any]] = []
     if isinstance(value, dict):
-        items = list(cast("Json", value).items())
+        items += cast("Json", value).items()
     elif isinstance(value, list):
-        items = list(enumerate(cast("List[Any]", value)))
+        items += enumerate(cast("List[Any]", value))
     for key, entry in items:
         if isinstance(entry, str) and not _NUMBERED.search(str(key)):
             found.append((value, key))
