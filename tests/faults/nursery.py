@@ -11,6 +11,7 @@ import faulthandler
 import importlib
 import json
 import os
+import signal
 import sys
 from typing import Any, Dict
 
@@ -22,8 +23,9 @@ LOADED = (
     "opentelemetry.sdk.trace",
     "peekr.instrumentation.drive",
     "peekr.pipeline.enrich",
-    "peekr.store.jsonl",
-    "peekr.store.sqlite",
+    "peekr.bootstrap",
+    "peekr.store.jsonl.write",
+    "peekr.store.sqlite.write",
 )
 
 
@@ -37,8 +39,9 @@ def become(job: Dict[str, Any]) -> str:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         os.dup2(os.open(os.path.join(job["reports"], name), flags, 0o666), number)
     sys.argv = ["app.py"]
-    # A program that hangs says where, before it is killed for that.
-    faulthandler.dump_traceback_later(job["deadline_s"])
+    # A program that hangs says where, before it is killed for that. Not by a timer: the thread
+    # behind that would be missed in a fork's child.
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
     return job["source"]
 
 

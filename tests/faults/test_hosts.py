@@ -150,6 +150,7 @@ def check_cells(records: List[Dict[str, Any]]) -> None:
     assert len(records) == len(calls) + 1
 
 
+@pytest.mark.slow
 def test_cells_in_ipythons_loop_are_traced_as_anywhere(app: App) -> None:
     pytest.importorskip("IPython")
     source = (

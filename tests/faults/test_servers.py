@@ -99,7 +99,7 @@ TEXTS = [f"r{n}" for n in range(60)]
     [
         (("--preload",), signal.SIGTERM),
         (("--preload", "--worker-class", "gthread", "--threads", "4"), signal.SIGINT),
-        ((), signal.SIGTERM),
+        pytest.param((), signal.SIGTERM, marks=pytest.mark.slow),
     ],
     ids=["preload", "preload, threads, SIGINT", "loaded in each worker"],
 )
@@ -176,6 +176,7 @@ def test_a_reload_of_uvicorn_stores_what_was_answered_before_and_after(app: App)
     }
 
 
+@pytest.mark.slow
 def test_workers_of_uvicorn_store_every_request(app: App) -> None:
     pytest.importorskip("uvicorn")
     server = uvicorn(app, "--workers", "2")
