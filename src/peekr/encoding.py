@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, cast
+from typing import Any, Union, cast
 
 import orjson
 
@@ -12,6 +12,7 @@ __all__ = ["NestedTooDeeplyError", "dumps", "loads"]
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS
 _MAX_DEPTH = 64
+_MAX_INTEGER = 1 << 63
 # Python refuses to write longer integers as decimal text (4,300 digits).
 _MAX_BITS = 14_000
 
@@ -58,9 +59,17 @@ def loads(text: str | bytes) -> Any:
     except ValueError:
         # orjson is strict where others wrote NaN or lone surrogate escapes.
         try:
-            return json.loads(text)
+            return json.loads(text, parse_int=_integer)
         except RecursionError:
             raise NestedTooDeeplyError("nested too deeply") from None
+
+
+def _integer(digits: str) -> Union[int, float]:
+    if len(digits) < 19:
+        return int(digits)
+    # As orjson has it; and one of thousands of digits, no float either, is infinite.
+    value = float(digits)
+    return int(digits) if abs(value) < _MAX_INTEGER else value
 
 
 def _plain(value: Any, within: tuple[int, ...]) -> Any:

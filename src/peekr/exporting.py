@@ -15,10 +15,12 @@ import io
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import IO, Any, Callable, Optional
 
 from peekr.encoding import dumps
 from peekr.errors import PeekrError
+from peekr.plaintext import clean_json, clean_lines
 from peekr.record import FIELDS, SpanRecord
 from peekr.summary import number
 
@@ -114,7 +116,7 @@ def replacing(path: str) -> Generator[IO[bytes], None, None]:
 def _jsonl(records: Iterable[SpanRecord], stream: IO[bytes]) -> int:
     count = 0
     for record in records:
-        stream.write(dumps(record.to_dict()) + b"\n")
+        stream.write(_document(record.to_dict()))
         count += 1
     return count
 
@@ -124,7 +126,7 @@ def _otlp_json(records: Iterable[SpanRecord], stream: IO[bytes]) -> int:
 
     count = 0
     for batch in _batches(records):
-        stream.write(dumps(request_of(batch)) + b"\n")
+        stream.write(_document(request_of(batch)))
         count += len(batch)
     return count
 
@@ -133,9 +135,12 @@ def _csv(records: Iterable[SpanRecord], stream: IO[bytes]) -> int:
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="")
     try:
         rows = csv.writer(text)
+        records = iter(records)
+        # Before the head of the table: there is none where nothing can be read.
+        first = next(records, None)
         rows.writerow(COLUMNS)
         count = 0
-        for record in records:
+        for record in records if first is None else chain((first,), records):
             rows.writerow([_cell(value) for value in _row(record)])
             count += 1
     finally:
@@ -201,6 +206,14 @@ def _row(record: SpanRecord) -> list[Any]:
     return [_encodable(value) if isinstance(value, str) else value for value in made]
 
 
+def _document(value: Any) -> bytes:
+    """A line of JSON that a terminal can be shown; the same value."""
+    data = dumps(value)
+    if not data.isascii() or b"\x7f" in data:
+        data = clean_json(data.decode("utf-8", "replace")).encode("utf-8")
+    return data + b"\n"
+
+
 def _text(value: Any) -> str:
     return dumps(value).decode("utf-8")
 
@@ -211,6 +224,7 @@ def _encodable(text: str) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = clean_lines(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

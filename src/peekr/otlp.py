@@ -21,6 +21,8 @@ __all__ = ["request_of", "span_of"]
 
 _INTERNAL, _SERVER, _CLIENT = 1, 2, 3
 _OK, _ERROR = 0, 2
+_MAX_NS = (1 << 63) - 1
+_MAX_NS_FLOAT = float((1 << 63) - 1024)  # the largest below it
 _SAMPLED = 1
 
 # The names of the record, and those of the conventions that they are copies of.
@@ -114,12 +116,12 @@ def span_of(record: SpanRecord) -> dict[str, Any]:
         made[own.PEEKR_RETENTION_CLASS] = record.retention_class
     if name != record.name:
         made[own.PEEKR_RECORD_NAME] = record.name
-    start_ns = round(record.start_time * 1e9)
+    start_ns = _whole(record.start_time * 1e9)
     end_ns = start_ns
     if record.duration_ms is not None:
-        end_ns = start_ns + round(record.duration_ms * 1e6)
+        end_ns = start_ns + _whole(record.duration_ms * 1e6)
     elif record.end_time is not None:
-        end_ns = round(record.end_time * 1e9)
+        end_ns = _whole(record.end_time * 1e9)
     span: dict[str, Any] = {
         "traceId": _id(record.trace_id, 32),
         "spanId": _id(record.span_id, 16),
@@ -127,7 +129,7 @@ def span_of(record: SpanRecord) -> dict[str, Any]:
         "name": name,
         "kind": kind,
         "startTimeUnixNano": str(max(0, start_ns)),
-        "endTimeUnixNano": str(max(0, start_ns, end_ns)),
+        "endTimeUnixNano": str(min(max(0, start_ns, end_ns), _MAX_NS)),
         "attributes": _pairs(made),
     }
     if record.parent_id is not None:
@@ -142,6 +144,11 @@ def span_of(record: SpanRecord) -> dict[str, Any]:
     if events:
         span["events"] = events
     return span
+
+
+def _whole(ns: float) -> int:
+    """Nanoseconds as a number that OTLP can hold: a damaged record may have any time."""
+    return round(max(-_MAX_NS_FLOAT, min(ns, _MAX_NS_FLOAT)))
 
 
 def _converted(record_name: str, attributes: dict[str, Any]) -> tuple[str, int, dict[str, Any]]:

@@ -91,23 +91,28 @@ class SpanRecord:
         if not isinstance(trace_id, str) or not isinstance(span_id, str):
             raise ValueError("not a span record: trace_id and span_id are missing")
         attributes = data.get("attributes")
-        start = _number(data.get("start_time")) or 0.0
-        end = _number(data.get("end_time"))
-        duration = _number(data.get("duration_ms"))
-        if duration is None and end is not None and start:
-            duration = (end - start) * 1000.0
+        start, end, duration = data.get("start_time"), data.get("end_time"), data.get("duration_ms")
+        # What Peekr itself writes needs no conversion. (The difference is 0 for what is finite.)
+        if type(start) is not float or start - start != 0.0:
+            start = _number(start) or 0.0
+        if type(end) is not float or end - end != 0.0:
+            end = _number(end)
+        if type(duration) is not float or duration - duration != 0.0:
+            duration = _number(duration)
+            if duration is None and end is not None and start:
+                duration = _number((end - start) * 1000.0)
         return cls(
-            trace_id=trace_id,
-            span_id=span_id,
-            parent_id=_text(data.get("parent_id")),
-            name=_text(data.get("name")) or "",
-            start_time=start,
-            end_time=end,
-            duration_ms=duration,
-            status="error" if data.get("status") == "error" else "ok",
-            tenant_id=_text(data.get("tenant_id")),
-            retention_class=_text(data.get("retention_class")),
-            attributes=cast("dict[str, Any]", attributes) if isinstance(attributes, dict) else {},
+            trace_id,
+            span_id,
+            _text(data.get("parent_id")),
+            _text(data.get("name")) or "",
+            start,
+            end,
+            duration,
+            "error" if data.get("status") == "error" else "ok",
+            _text(data.get("tenant_id")),
+            _text(data.get("retention_class")),
+            cast("dict[str, Any]", attributes) if isinstance(attributes, dict) else {},
         )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import NamedTuple, Optional
 
 from peekr.record import SpanRecord
 from peekr.render.tree import arrange
 
 __all__ = ["Step", "steps_of"]
+
+_MAX_PATH = 64
 
 
 class Step(NamedTuple):
@@ -18,7 +21,7 @@ class Step(NamedTuple):
         number: From 1.
         total: How many there are.
         offset_ms: When it started, after the beginning of the trace, in milliseconds.
-        path: The names of the spans above it, the outermost first.
+        path: The names of the spans above it, the outermost first; of very many the nearest.
         record: The span.
         parallel: How many other spans, none of them above or below it, were running at its start.
     """
@@ -36,32 +39,41 @@ def steps_of(spans: Sequence[SpanRecord]) -> list[Step]:
     nodes = arrange(list(spans))
     if not nodes:
         return []
-    paths: list[tuple[int, ...]] = []
+    parents: list[int] = []  # of each, -1 at the top
     ancestors: list[int] = []
     for index, node in enumerate(nodes):
         del ancestors[node.depth :]
-        paths.append(tuple(ancestors))
+        parents.append(ancestors[-1] if ancestors else -1)
         ancestors.append(index)
     order = sorted(range(len(nodes)), key=lambda index: (nodes[index].record.start_time, index))
     begin = nodes[order[0]].record.start_time
-    running: list[int] = []
+    running: list[tuple[float, int]] = []  # a heap by their ends
     made: list[Step] = []
     for number, index in enumerate(order, 1):
         record = nodes[index].record
-        running = [other for other in running if _end(nodes[other].record) > record.start_time]
-        above = set(paths[index])
-        beside = sum(1 for other in running if other not in above)
+        while running and running[0][0] <= record.start_time:
+            heappop(running)
+        above: list[int] = []
+        parent = parents[index]
+        while parent >= 0 and len(above) < _MAX_PATH:
+            above.append(parent)
+            parent = parents[parent]
+        # Of those further above, all are taken to be running, as they would be.
+        still = nodes[index].depth - len(above)
+        for one in above:
+            other = nodes[one].record
+            still += other.start_time <= record.start_time < _end(other)
         made.append(
             Step(
                 number,
                 len(nodes),
                 (record.start_time - begin) * 1000.0,
-                tuple(nodes[parent].record.name for parent in paths[index]),
+                tuple(nodes[one].record.name for one in reversed(above)),
                 record,
-                beside,
+                max(0, len(running) - still),
             )
         )
-        running.append(index)
+        heappush(running, (_end(record), index))
     return made
 
 

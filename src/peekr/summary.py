@@ -109,7 +109,7 @@ def format_duration(duration_ms: float) -> str:
     seconds = duration_ms / 1000.0
     if seconds < 59.995:
         return f"{seconds:.2f}s"
-    whole = round(seconds)
+    whole = round(min(seconds, 1e18))  # a damaged record may say anything
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

@@ -129,7 +129,7 @@ def test_what_is_added_after_opening_is_told_by_the_tail_alone(tmp_path: Path) -
             b"hello\nworld\n",
             "2 lines could not be read (first: line 1: not JSON)",
         ),
-        ('{"trace_id": "x"}'.encode("utf-16"), "no line is a record"),
+        ('{"trace_id": "x"}'.encode("utf-16"), "is UTF-16 text"),
         (b"SQLite format 3\x00" + b"\xff" * 2000, "the database is damaged"),
         (b"SQLite format 3\x00", "the database is damaged"),
         (bytes(range(256)) * 10, "could not be read"),

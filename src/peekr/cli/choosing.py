@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import closing
 from datetime import datetime
 from typing import Any, Callable, Optional, TypeVar
 
@@ -12,9 +13,9 @@ import click
 
 from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
-from peekr.store.query import Query
+from peekr.store.query import Query, Trace, open_reader
 
-__all__ = ["chooses", "default_file", "moment", "query_of"]
+__all__ = ["chooses", "default_file", "moment", "query_of", "trace_named"]
 
 _DEFAULT_FILES = ("traces.db", "traces.jsonl")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -76,6 +77,29 @@ def query_of(
 ) -> Query:
     """The query that the options of `chooses` ask; a limit of 0 is none."""
     return Query(trace, session, errors, model, since, limit or None)
+
+
+def trace_named(path: str, trace_id: str) -> Trace:
+    """The trace with an id, or with the beginning of one; says on stderr what could not be read.
+
+    Raises:
+        UnreadableFileError: nothing can be read, or there is no such trace.
+        click.UsageError: it fits several.
+    """
+    shown = clean(path)
+    with closing(open_reader(path)) as reader:
+        traces = list(reader.select(Query(trace=trace_id)).traces)
+        problems = reader.problems.describe()
+    if problems:
+        click.echo(f"{shown}: {problems}", err=True)
+    # The whole of an id may be the beginning of another.
+    traces = [trace for trace in traces if trace.trace_id == trace_id] or traces
+    if not traces:
+        raise UnreadableFileError(f"{shown}: no trace with the id {clean(trace_id)}")
+    if len(traces) > 1:
+        some = ", ".join(clean(trace.trace_id) for trace in traces[-3:])
+        raise click.UsageError(f"{clean(trace_id)} fits {len(traces)} traces: {some}, …")
+    return traces[0]
 
 
 def default_file() -> str:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any, Callable, Optional
 
 import click
 
-from peekr.cli.choosing import default_file
+from peekr.cli.choosing import default_file, trace_named
 from peekr.cli.output import Output
 from peekr.difference import Difference, FirstDifference, Pair, compare
 from peekr.encoding import dumps
-from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean, clean_json
 from peekr.render.style import Palette
-from peekr.store.query import Query, Trace, open_reader
 from peekr.summary import format_cost, format_duration, shorten
 
 __all__ = ["diff", "lines_of"]
@@ -51,7 +48,7 @@ def diff(before: str, after: str, files: tuple[str, ...], as_json: bool) -> None
     if len(files) > 2:
         raise click.UsageError("--file can be given once or twice")
     paths = files or (default_file(),)
-    first, second = _read(paths[0], before), _read(paths[-1], after)
+    first, second = trace_named(paths[0], before), trace_named(paths[-1], after)
     found = compare(first.spans, second.spans)
     output = Output()
     if as_json:
@@ -59,18 +56,6 @@ def diff(before: str, after: str, files: tuple[str, ...], as_json: bool) -> None
     else:
         output.lines(lines_of(first.trace_id, second.trace_id, found, output.palette))
     output.flush()
-
-
-def _read(path: str, trace_id: str) -> Trace:
-    with closing(open_reader(path)) as reader:
-        traces = list(reader.select(Query(trace=trace_id)).traces)
-    traces = [trace for trace in traces if trace.trace_id == trace_id] or traces
-    if not traces:
-        raise UnreadableFileError(f"{clean(path)}: no trace with the id {clean(trace_id)}")
-    if len(traces) > 1:
-        some = ", ".join(clean(trace.trace_id) for trace in traces[-3:])
-        raise click.UsageError(f"{clean(trace_id)} fits {len(traces)} traces: {some}, …")
-    return traces[0]
 
 
 def lines_of(before: str, after: str, found: Difference, colour: Palette) -> Iterator[str]:

@@ -12,7 +12,7 @@ import click
 from peekr.cli import COMMANDS, help_text, version_text
 from peekr.cli.output import abandon_stdout
 from peekr.errors import PeekrError
-from peekr.plaintext import clean
+from peekr.plaintext import clean, clean_lines
 
 __all__ = ["group"]
 
@@ -44,7 +44,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except PeekrError as error:
-            message = str(error)
+            message = clean_lines(str(error))
         except KeyboardInterrupt:
             ctx.exit(130)
         except click.exceptions.Exit:

@@ -10,13 +10,11 @@ from typing import Any, Optional
 
 import click
 
-from peekr.cli.choosing import default_file
+from peekr.cli.choosing import default_file, trace_named
 from peekr.cli.output import Output
-from peekr.errors import UnreadableFileError
-from peekr.plaintext import clean
 from peekr.render.view import TraceView
 from peekr.stepping import Step, steps_of
-from peekr.store.query import Query, Trace, open_reader
+from peekr.store.query import open_reader
 from peekr.summary import format_duration, shorten
 
 __all__ = ["replay"]
@@ -128,7 +126,7 @@ def replay(
     if provider and not model:
         raise click.UsageError("--provider needs --model")
     path = db or jsonl or default_file()
-    trace = _read(path, trace_id)
+    trace = trace_named(path, trace_id)
     if offline:
         from peekr.cli.replay_offline import replay_offline
 
@@ -164,18 +162,6 @@ def replay(
         output.flush()
         return
     _walk(steps, begin, view, output)
-
-
-def _read(path: str, trace_id: str) -> Trace:
-    with closing(open_reader(path)) as reader:
-        traces = list(reader.select(Query(trace=trace_id)).traces)
-    traces = [trace for trace in traces if trace.trace_id == trace_id] or traces
-    if not traces:
-        raise UnreadableFileError(f"{clean(path)}: no trace with the id {clean(trace_id)}")
-    if len(traces) > 1:
-        some = ", ".join(clean(trace.trace_id) for trace in traces[-3:])
-        raise click.UsageError(f"{clean(trace_id)} fits {len(traces)} traces: {some}, …")
-    return traces[0]
 
 
 def _store(path: str) -> dict[str, Any]:

@@ -35,6 +35,8 @@ _HEAD_BYTES = 1 << 16
 _MAYBE_OTLP = rb'"resource_?(?:spans|logs|metrics|profiles)"'
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _OTHER_FORMATS = {
+    b"\xff\xfe": "is UTF-16 text: save it as UTF-8 first",
+    b"\xfe\xff": "is UTF-16 text: save it as UTF-8 first",
     b"\x1f\x8b": "is compressed with gzip: unpack it first",
     b"PK\x03\x04": "is a zip archive: unpack it first",
     b"\x28\xb5\x2f\xfd": "is compressed with zstd: unpack it first",
