@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import os
 import threading
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["active_settings", "flush", "instrument", "shutdown", "uninstrument"]
 
 _EXIT_TIMEOUT_S = 5.0
+_STREAMS_S = 1.0
+"""How long a process that gets SIGTERM waits for the spans of its open streams."""
 
 
 def instrument(
@@ -287,7 +290,7 @@ def _guard_termination() -> None:
                 or bool(installation.output.processors)
                 or any(getattr(p, "exporters", True) for p in outlets.added())
             )
-            _termination.guard(_flush_now if is_deferred else None)
+            _termination.guard(_at_termination if is_deferred else None)
 
 
 outlets.follow(_guard_termination)
@@ -327,6 +330,27 @@ def _flush_now() -> None:
     installation = _current
     if installation is not None:
         installation.end(_EXIT_TIMEOUT_S)
+
+
+def _at_termination() -> None:
+    if open_streams:
+        # On a thread of its own: what the signal has interrupted may hold the lock of a span.
+        done = threading.Event()
+
+        def end() -> None:
+            try:
+                _end_open_streams()
+            except Exception:
+                faults.report("ending open streams")
+            finally:
+                done.set()
+
+        try:
+            _thread.start_new_thread(end, ())
+            done.wait(_STREAMS_S)
+        except RuntimeError:
+            pass  # too many threads
+    _flush_now()
 
 
 def _at_exit() -> None:

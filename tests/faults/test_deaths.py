@@ -181,11 +181,14 @@ for n in range(5):
 """
 
 
-@pytest.mark.parametrize("end", ["", "sys.exit(0)", "peekr.shutdown(); os._exit(0)"])
-def test_streams_open_when_the_interpreter_ends_are_stored_with_what_had_arrived(
+ENDS = {"": 0, "sys.exit(3)": 3, "peekr.shutdown(); os._exit(0)": 0, "die(signal.SIGTERM)": -15}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_streams_open_when_the_process_ends_are_stored_with_what_had_arrived(
     end: str, app: App
 ) -> None:
-    ended = app.run(OPEN_STREAMS + end).check()
+    ended = app.run(OPEN_STREAMS + end).check(ENDS[end])
     whole = "This is a simulated answer to: "
     for records in (ended.whole_lines, ended.rows):
         found = {r["attributes"]["input"][0]["content"]: r["attributes"] for r in records}
@@ -195,9 +198,24 @@ def test_streams_open_when_the_interpreter_ends_are_stored_with_what_had_arrived
             assert whole.startswith(attributes["output"])
 
 
-def test_a_stream_open_at_kill_9_or_sigterm_costs_that_stream(app: App) -> None:
-    for number in (signal.SIGKILL, signal.SIGTERM):
-        ended = app.run(f"{OPEN_STREAMS}ask('done'); peekr.flush(); die({int(number)})").check(
-            -number
-        )
-        assert ended.asked[-1] == ended.asked_in_rows[-1] == "done"
+def test_a_stream_open_at_kill_9_costs_that_stream(app: App) -> None:
+    ended = app.run(OPEN_STREAMS + "ask('done'); peekr.flush(); die()").check(-signal.SIGKILL)
+    assert ended.asked == ended.asked_in_rows == ["done"]
+
+
+def test_sigterm_in_the_middle_of_streams_and_spans_ends_the_process(app: App) -> None:
+    # Whatever the signal interrupts, a span's own lock included.
+    source = """
+instrument()
+number = 0
+say("ready")
+while True:
+    with peekr.span("block") as span: span.attributes["n"] = number
+    stream = client.chat.completions.create(**request(number, stream=True))
+    for chunk in stream: pass
+    number += 1; say(number)
+"""
+    for attempt in range(4):
+        program = app.start(source)
+        program.until(lambda out, least=attempt * 3: out.count("\n") > least)
+        program.end(signal.SIGTERM).check(-signal.SIGTERM)
