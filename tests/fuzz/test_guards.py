@@ -59,6 +59,7 @@ _NUMBERED = re.compile("version|section|chapter|figure|oid", re.IGNORECASE)
 
 def _places(value: Any, found: List[Tuple[Any, Any]]) -> List[Tuple[Any, Any]]:
     """Where a value has a text."""
+    holder: Any = value
     items: List[Tuple[Any, Any]] = []
     if isinstance(value, dict):
         items += cast("Json", value).items()
@@ -66,7 +67,7 @@ def _places(value: Any, found: List[Tuple[Any, Any]]) -> List[Tuple[Any, Any]]:
         items += enumerate(cast("List[Any]", value))
     for key, entry in items:
         if isinstance(entry, str) and not _NUMBERED.search(str(key)):
-            found.append((value, key))
+            found.append((holder, key))
         else:
             _places(entry, found)
     return found
