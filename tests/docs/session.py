@@ -61,6 +61,7 @@ def surroundings(simulated: Any) -> Dict[str, str]:
         "NO_COLOR": "1",
         "COLUMNS": "100",
         "PYTHONIOENCODING": "utf-8",
+        "PYTHONUNBUFFERED": "1",  # lines of stdout and stderr in the order in which they are said
         "PEEKR_RAISE_FAULTS": "1",
         "OPENAI_BASE_URL": simulated.openai_url,
         "OPENAI_API_KEY": "simulated",

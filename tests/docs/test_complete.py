@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import shlex
 from types import ModuleType
 from typing import Any, List, Tuple
 
@@ -24,6 +25,12 @@ GUIDES = "\n".join(
 )
 WITH_GUIDES = ("peekr.guard", "peekr.eval", "peekr.alert")
 REFERENCE = "\n".join(text for path, text in TEXTS.items() if path.parent.name == "reference")
+
+
+def shell(block: Any) -> List[str]:
+    if block.language not in ("console", "sh"):
+        return []
+    return [command for command, _ in commands_of(block)]
 
 
 def public() -> List[Tuple[str, str]]:
@@ -106,10 +113,23 @@ def test_every_command_and_option_is_explained_and_run(command: str) -> None:
     assert any(re.search(rf"\bpeekr {command}\b", line) for line in run), "it is nowhere run"
 
 
-def shell(block: Any) -> List[str]:
-    if block.language not in ("console", "sh"):
-        return []
-    return [command for command, _ in commands_of(block)]
+@pytest.mark.parametrize(
+    "line",
+    sorted(
+        {
+            line.partition("  #")[0].strip()
+            for text in TEXTS.values()
+            for block in blocks(text)
+            for line in shell(block)
+            if block.reason and line.startswith("peekr ")
+        }
+    ),
+)
+def test_a_command_that_is_not_run_is_valid_all_the_same(line: str) -> None:
+    command, *arguments = shlex.split(line)[1:]
+    found: click.Command = getattr(importlib.import_module(COMMANDS[command][0]), command)
+    with found.make_context(command, arguments):
+        pass
 
 
 def test_every_argument_and_variable_is_explained() -> None:
