@@ -162,6 +162,28 @@ def test_failed_calls_have_their_own_chart_with_whole_ticks(seen: Seen) -> None:
     assert ticks == ["0", "1"]
 
 
+def test_failed_traces_are_seen_over_time_also_where_no_call_failed(seen: Seen) -> None:
+    page = seen.open()
+    chart = page.locator(".chart", has_text="Failed traces")
+    chart.locator("text=Table").click()
+    cells = [
+        [int(cell) for cell in row.split("\t")[1:]]
+        for row in chart.locator("tbody tr").all_inner_texts()
+    ]
+    failed, recovered = (sum(column) for column in zip(*cells))
+    assert f"{failed} traces failed, {recovered} recovered" in page.inner_text(".tiles")
+    assert failed > int(page.inner_text(".tile >> nth=1 >> .value").split()[1])
+    # A filter leaves those of the list that match.
+    page.select_option("#filters select >> nth=2", "acme")
+    page.wait_for_selector(".chip")
+    listed = seen.open("traces?tenant=acme&status=error").inner_text("h2")
+    page = seen.open("overview?tenant=acme")
+    chart = page.locator(".chart", has_text="Failed traces")
+    chart.locator("text=Table").click()
+    rows = chart.locator("tbody tr").all_inner_texts()
+    assert listed == f"Traces ({sum(int(c) for row in rows for c in row.split(chr(9))[1:])})"
+
+
 def test_errors_and_first_tokens_are_seen_without_colour(seen: Seen) -> None:
     page = seen.open(f"trace/{3:032x}")
     assert "\u2715" in page.inner_text(".span[data-span='1']")

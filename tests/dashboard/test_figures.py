@@ -178,6 +178,13 @@ def test_scores_are_those_of_sql(page: Page, database: sqlite3.Connection) -> No
     assert [w["score"] for w in worst] == sorted(w["score"] for w in worst)
 
 
+def test_failed_and_recovered_traces_over_time_add_up(page: Page) -> None:
+    series, kpi = page.core["series"], page.core["kpi"]
+    assert sum(series["failed_traces"]) == kpi["traces_failed"] > 0
+    assert sum(series["recovered"]) == kpi["traces_recovered"] > 0
+    assert len(series["recovered"]) == page.core["buckets"]["count"]
+
+
 def test_calls_of_judges_are_counted_apart(page: Page) -> None:
     assert page.core["kpi"]["eval_calls"] == 1
 

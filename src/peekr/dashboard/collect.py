@@ -16,7 +16,7 @@ from typing import Any, Callable, Optional, cast
 
 from peekr.dashboard.cells import Call, Cells, Dims
 from peekr.dashboard.facts import Dimensions, Facts
-from peekr.dashboard.figures import HELD_CHARS, answer_of, mask, question_of
+from peekr.dashboard.figures import HELD_CHARS, Series, answer_of, mask, question_of
 from peekr.dashboard.kinds import CALLS, decide
 from peekr.dashboard.quality import Judged, Quality
 from peekr.dashboard.sessions import Sessions
@@ -81,6 +81,8 @@ class Collection:
         self.groups: dict[str, ErrorGroup] = {}
         self.sessions = Sessions()
         self.states = [0, 0, 0]
+        self.trouble = Series(2)
+        """Traces that recovered and that failed, by the time of their start."""
         self.trace_ms: array[float] = array("d")
         self.eval_calls = self.eval_priced = 0
         self.eval_cost = 0.0
@@ -340,6 +342,8 @@ class Collection:
             )
         )
         self.states[state] += 1
+        if state:
+            self.trouble.buckets[self.trouble.at(first)][state - 1] += 1
         self.trace_ms.append(row.ms)
         self._list(row)
         if trace.session:

@@ -46,7 +46,11 @@ def core_of(found: Collection, rows: Sequence[TraceRow]) -> dict[str, Any]:
         "sessions": len(found.sessions.held),
         "buckets": {"start": first * step, "step": step, "count": end - first},
         "kpi": _kpi(found, Totals(apart.values())),
-        "series": series_of(by_bucket(found.cells), first, end),
+        "series": {
+            **series_of(by_bucket(found.cells), first, end),
+            "recovered": _aligned(found.trouble, found.cells, 0),
+            "failed_traces": _aligned(found.trouble, found.cells, 1),
+        },
         "by": groups_of(found, apart),
         "work": _work(found),
         "errors": _errors(found),
@@ -125,14 +129,20 @@ def _errors(found: Collection) -> list[dict[str, Any]]:
     ]
 
 
-def _aligned(own: Series, whole: Cells) -> list[float]:
-    """A series in the buckets of another one, which are as wide or wider."""
+def _aligned(own: Series, whole: Cells, sum_: int = 0) -> list[float]:
+    """One sum of a series in the buckets of calls; what lies outside of them is in the outermost.
+
+    Args:
+        own: Whose buckets may have another width.
+        whole: The calls.
+        sum_: Which of the sums.
+    """
     first, end = whole.span
     made = [0.0] * (end - first)
     for key, sums in own.buckets.items():
         place = int(key * own.step // whole.step) - first
-        if 0 <= place < len(made):
-            made[place] += sums[0]
+        if made:
+            made[min(max(place, 0), len(made) - 1)] += sums[sum_]
     return [plain(value) for value in made]
 
 

@@ -19,7 +19,9 @@ function overview() {
       chart({title: 'Calls', kind: 'bars', format: count, series: [{name: 'calls', values: series.calls, tone: 1}]}),
       chart({title: 'Latency of calls', none: 'Every call failed', kind: 'lines', log: true, format: took, series: [{name: 'p50', values: series.p50, tone: 1}, {name: 'p95', values: series.p95, tone: 2}]}),
       chart({title: 'Failed calls', none: kpi.calls === 1 ? 'The one call did not fail' : `None of ${exact(kpi.calls)} calls failed`, kind: 'bars', format: count, series: [{name: 'failed', values: series.failed, tone: 'error'}]}),
-      chart({title: 'Tokens', none: 'No call reports tokens', kind: 'stack', format: count, series: [{name: 'input', values: series.tokens_in, tone: 1}, {name: 'cached input', values: series.tokens_cached, inside: true}, {name: 'output', values: series.tokens_out, tone: 2}]})),
+      chart({title: 'Failed traces', none: 'No trace with a failure', kind: 'stack', format: count, series: troubled()}),
+      chart({title: 'Tokens', none: 'No call reports tokens', kind: 'stack', format: count, series: [{name: 'input', values: series.tokens_in, tone: 1}, {name: 'cached input', values: series.tokens_cached, inside: true}, {name: 'output', values: series.tokens_out, tone: 2}]}),
+      chart({title: 'Cost', none: 'No call with a price', kind: 'bars', format: money, series: [{name: 'cost', values: series.cost, tone: 1}]})),
     partNote() ? h('p', {class: 'note under'}, partNote()) : null,
     work(),
     errors(),
@@ -36,6 +38,21 @@ function withoutCalls() {
     work(),
     errors(),
   ];
+}
+
+/** Traces that failed and that recovered over time; with filters those of the list. */
+function troubled() {
+  let {failed_traces: failed, recovered} = core.series;
+  if (isFiltered() && list) {
+    failed = failed.map(() => 0);
+    recovered = failed.map(() => 0);
+    for (const row of traceRows()) {
+      if (!list.state[row]) continue;
+      const bucket = Math.floor(list.t[row] / (core.buckets.step * 1000));
+      (list.state[row] === 2 ? failed : recovered)[Math.min(failed.length - 1, Math.max(0, bucket))] += 1;
+    }
+  }
+  return [{name: '\u2715 failed', values: failed, tone: 'error'}, {name: '\u21bb recovered', values: recovered, tone: 2}];
 }
 
 function tiles(kpi, series, mark) {
