@@ -44,16 +44,16 @@ class Summary(NamedTuple):
 def summarize(record: SpanRecord) -> Summary:
     """The parts of a span's line; never raises, whatever types the attributes hold."""
     attributes = record.attributes
-    model = attributes.get("model")
+    model, cost = attributes.get("model"), attributes.get("cost_usd")
     tokens = total_tokens(record)
-    cost = number(attributes.get("cost_usd"))
+    cost = None if cost is None else number(cost)
     return Summary(
-        name=shorten(record.name, _NAME_CHARS) or "(no name)",
-        model=shorten(model, _MODEL_CHARS) if isinstance(model, str) else "",
-        duration="" if record.duration_ms is None else format_duration(record.duration_ms),
-        tokens="" if tokens is None else format_tokens(tokens),
-        cost="" if cost is None else format_cost(cost),
-        is_error=record.status == "error",
+        shorten(record.name, _NAME_CHARS) or "(no name)",
+        shorten(model, _MODEL_CHARS) if isinstance(model, str) else "",
+        "" if record.duration_ms is None else format_duration(record.duration_ms),
+        "" if tokens is None else format_tokens(tokens),
+        "" if cost is None else format_cost(cost),
+        record.status == "error",
     )
 
 
@@ -89,11 +89,15 @@ def error_text(record: SpanRecord) -> str:
 def total_tokens(record: SpanRecord) -> Optional[float]:
     """`tokens_total`, else the sum of what is known of input and output; None if nothing is."""
     attributes = record.attributes
-    total = number(attributes.get("tokens_total"))
+    total = attributes.get("tokens_total")
     if total is not None:
-        return total
-    tokens_input = number(attributes.get("tokens_input"))
-    tokens_output = number(attributes.get("tokens_output"))
+        total = number(total)
+        if total is not None:
+            return total
+    tokens_input, tokens_output = attributes.get("tokens_input"), attributes.get("tokens_output")
+    if tokens_input is None and tokens_output is None:
+        return None
+    tokens_input, tokens_output = number(tokens_input), number(tokens_output)
     if tokens_input is None:
         return tokens_output
     return tokens_input if tokens_output is None else tokens_input + tokens_output
@@ -136,6 +140,9 @@ def format_cost(cost_usd: float) -> str:
 
 def number(value: object) -> Optional[float]:
     """A finite number, also from text that holds one; None for everything else."""
+    kind = type(value)
+    if (kind is float or kind is int) and -1e300 < value < 1e300:  # type: ignore[operator]
+        return value  # type: ignore[return-value]
     if isinstance(value, str):
         try:
             value = float(value) if len(value) < 40 else None

@@ -65,7 +65,8 @@ def arrange(spans: list[SpanRecord]) -> list[Node]:
             continue
         members.append(record)
 
-    order = sorted(range(len(members)), key=lambda index: members[index].start_time)
+    starts = [member.start_time for member in members]
+    order = sorted(range(len(members)), key=starts.__getitem__)
     children: dict[int, list[int]] = {}
     roots: list[int] = []
     orphans: set[int] = set()
@@ -121,17 +122,23 @@ def totals(nodes: list[Node]) -> Totals:
     errors = 0
     # Backwards, children come before their parent: one running sum a level suffices.
     for node in reversed(nodes):
-        if node.record.status == "error":
+        record, depth = node[0], node[1]
+        if record.status == "error":
             errors += 1
-        own_tokens = total_tokens(node.record)
-        own_cost = number(node.record.attributes.get("cost_usd"))
-        for sums, own in ((tokens, own_tokens), (costs, own_cost)):
-            while len(sums) < node.depth + 2:
-                sums.append(None)
-            below, sums[node.depth + 1] = sums[node.depth + 1], None
-            value = own if below is None else below
-            if value is not None:
-                sums[node.depth] = (sums[node.depth] or 0.0) + value
+        while len(tokens) < depth + 2:
+            tokens.append(None)
+            costs.append(None)
+        used, tokens[depth + 1] = tokens[depth + 1], None
+        if used is None:
+            used = total_tokens(record)
+        if used is not None:
+            tokens[depth] = (tokens[depth] or 0.0) + used
+        cost, costs[depth + 1] = costs[depth + 1], None
+        if cost is None:
+            cost = record.attributes.get("cost_usd")
+            cost = None if cost is None else number(cost)
+        if cost is not None:
+            costs[depth] = (costs[depth] or 0.0) + cost
     return Totals(len(nodes), errors, _first(tokens), _first(costs))
 
 

@@ -53,7 +53,10 @@ class TraceView:
         nodes = arrange(spans)
         yield self._header(trace_id, nodes)
         for node in nodes:
-            yield from self._node(node, live=False)
+            before, under, notes = self._place(node, live=False)
+            yield f"  {before}{self._line(node.record)}{notes}"
+            if self._show_io or "error" in node.record.attributes:
+                yield from self._details(node.record, under)
 
     def fragment(self, trace_id: str, spans: list[SpanRecord], is_known: bool) -> Iterator[str]:
         """Spans that have just ended, of a trace that may still be running.
@@ -68,7 +71,7 @@ class TraceView:
         else:
             yield self._header(trace_id, nodes)
         for node in nodes:
-            yield from self._node(node, live=True)
+            yield from self._node(node)
 
     def _header(self, trace_id: str, nodes: list[Node]) -> str:
         colour = self._palette
@@ -93,9 +96,15 @@ class TraceView:
 
     def span(self, record: SpanRecord) -> Iterator[str]:
         """One span by itself, without the lines of the tree."""
-        yield from self._node(Node(record, 0, None, False, None, False), live=True)
+        yield from self._node(Node(record, 0, None, False, None, False))
 
-    def _node(self, node: Node, live: bool) -> Iterator[str]:
+    def _node(self, node: Node) -> Iterator[str]:
+        before, under, notes = self._place(node, live=True)
+        yield f"  {before}{self._line(node.record)}{notes}"
+        yield from self._details(node.record, under)
+
+    def _place(self, node: Node, live: bool) -> tuple[str, str, str]:
+        """What stands before a span, what before the lines below it, and what is said of it."""
         before, under = guides(node, _MAX_LEVELS, self._pieces)
         colour = self._palette
         notes = ""
@@ -104,12 +113,14 @@ class TraceView:
             notes = f"  {colour.dim}(parent {parent} not in file){colour.off}"
         if node.is_cycle:
             notes = f"  {colour.dim}(its parents form a cycle){colour.off}"
-        yield f"  {self._dim(before)}{self._line(node.record)}{notes}"
+        return (self._dim(before) if before else ""), under, notes
+
+    def _details(self, record: SpanRecord, under: str) -> Iterator[str]:
         prefix = f"  {self._dim(under)}"
         columns = 2 + len(under)
-        yield from self._error(node.record, prefix, columns)
+        yield from self._error(record, prefix, columns)
         if self._show_io:
-            yield from self._content(node.record, prefix, columns)
+            yield from self._content(record, prefix, columns)
 
     def _line(self, record: SpanRecord) -> str:
         colour = self._palette

@@ -18,10 +18,10 @@ from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
 from peekr.store.columns import Columns, columns_of, whole_columns
+from peekr.store.jsonl.hints import likely
 from peekr.store.jsonl.line import BOM, NotARecordError, parse_line
 from peekr.store.jsonl.tail import JsonlTail
 from peekr.store.query import (
-    Condition,
     Problems,
     Query,
     Selection,
@@ -43,7 +43,6 @@ _ID_FIRST = re.compile(
     rb'\{"(?:name": ?"[^"\\]*", ?")?trace_id": ?"([\x20\x21\x23-\x5b\x5d-\x7e]+)"'
 )
 _BEFORE_ID = b'{"trace_id":"'
-_END_TIME = re.compile(rb'"end_time": ?([0-9.eE+-]+)')
 
 
 class JsonlReader:
@@ -270,29 +269,38 @@ class JsonlReader:
         """Every chosen trace as its last line is reached: a first pass counts their lines."""
         prefix = _encoded(query.trace or "")
         expected: dict[bytes, int] = {}
-        for _, line in self._numbered():
-            key = self._key(line)
-            if key and key.startswith(prefix) and (chosen is None or key in chosen):
-                expected[key] = expected.get(key, 0) + 1
+        for lines in self._blocks():
+            for line in lines:
+                key = line[13:45]
+                if line[:13] != _BEFORE_ID or line[45:46] != b'"' or not key.isalnum():
+                    key = self._key(line)
+                    if not key:
+                        continue
+                if key.startswith(prefix) and (chosen is None or key in chosen):
+                    expected[key] = expected.get(key, 0) + 1
         assembly = TraceAssembly(expected)
         self._restart()
-        for number, line in self._numbered():
-            quick = _ID_FIRST.match(line)
-            if quick is not None and not assembly.wants(quick[1]) and line.endswith(b"}"):
-                self._records += 1
-                continue
-            record = self._parse_or_count(line, number)
-            if record is not None:
-                self._records += 1
-                key = _encoded(record.trace_id)
-            elif quick is not None:
-                key = quick[1]
-            else:
-                continue
-            if assembly.wants(key):
-                trace = assembly.add(key, record)
-                if trace is not None:
-                    yield trace
+        before = 0
+        for lines in self._blocks():
+            for number, line in enumerate(lines, before + 1):
+                key = line[13:45]
+                if line[:13] != _BEFORE_ID or line[45:46] != b'"' or not key.isalnum():
+                    quick = _ID_FIRST.match(line)
+                    key = b"" if quick is None else quick[1]
+                    if not key and line.isspace():
+                        continue
+                if key and not assembly.wants(key) and line.rstrip().endswith(b"}"):
+                    self._records += 1
+                    continue
+                record = self._parse_or_count(line, number)
+                if record is not None:
+                    self._records += 1
+                    key = _encoded(record.trace_id)
+                if assembly.wants(key):
+                    trace = assembly.add(key, record)
+                    if trace is not None:
+                        yield trace
+            before += len(lines)
         yield from assembly.rest()
         self._require_something()
 
@@ -307,7 +315,7 @@ class JsonlReader:
             if found is not None and not found[1].startswith(prefix):
                 continue
             flags = met.get(found[1], 0) if found is not None else 0
-            if flags == all_met or not _likely(line, conditions, flags):
+            if flags == all_met or not likely(line, conditions, flags):
                 continue
             try:
                 record = self._parse(line)
@@ -352,7 +360,10 @@ class JsonlReader:
                 break  # the file was cut meanwhile
             if left == self._size and not (lines := _without_mark(lines)):
                 break
-            left -= sum(map(len, lines))
+            size = sum(map(len, lines))
+            left -= size
+            if self.advanced is not None:
+                self.advanced(size)
             if left < 0:
                 # What was appended after the file was opened belongs to the tail.
                 while lines and left + len(lines[-1]) <= 0:
@@ -373,10 +384,16 @@ class JsonlReader:
 
     def _parse_or_count(self, line: bytes, number: int) -> Optional[SpanRecord]:
         try:
-            return self._parse(line)
+            record, is_whole = parse_line(line)
         except NotARecordError as error:
             self.problems.add(f"line {number}", str(error))
             return None
+        except MemoryError:
+            self.problems.add(f"line {number}", "too large")
+            return None
+        if not is_whole:
+            self.problems.partly += 1
+        return record
 
     def _parse(self, line: bytes) -> SpanRecord:
         """The record on a line.
@@ -448,34 +465,6 @@ class _Index:
             if not wanted.isdisjoint(hashes):
                 yield begin, end
             begin = end
-
-
-def _likely(line: bytes, conditions: list[Condition], flags: int) -> bool:
-    """Whether the line may fulfil a condition that its trace has not met yet."""
-    lower = b""
-    for number, condition in enumerate(conditions):
-        if flags >> number & 1:
-            continue
-        if condition.hint:
-            lower = lower or line.lower()
-            if condition.hint in lower:
-                return True
-        elif condition.since is None or not _ended_before(line, condition.since):
-            return True
-    return False
-
-
-def _ended_before(line: bytes, since: float) -> bool:
-    found = _END_TIME.search(line)
-    if found is None:
-        return False
-    attributes = line.find(b'"attributes"')
-    if 0 <= attributes < found.start():
-        return False  # it may be a key inside of the attributes
-    try:
-        return float(found[1]) < since
-    except ValueError:
-        return False
 
 
 def _encoded(text: str) -> bytes:

@@ -177,8 +177,7 @@ class SqliteReader:
             return self._newest(query.limit)
         order = self._end if query.limit is None else self._start
         rows = self._connection.execute(
-            f"SELECT trace_id, COUNT(*) FROM spans {where} GROUP BY trace_id "
-            f"ORDER BY MAX({order})",
+            f"SELECT trace_id, COUNT(*) FROM spans {where} GROUP BY trace_id ORDER BY MAX({order})",
             values,
         )
         trace_ids: list[str] = []
@@ -239,9 +238,18 @@ class SqliteReader:
             self._require_something()
 
     def _trace(self, trace_id: str) -> Trace:
-        rows = self._connection.execute(
-            f"{self._select} WHERE trace_id = ? ORDER BY {self._end}, rowid", (trace_id,)
-        )
+        statement = f"{self._select} WHERE trace_id = ? ORDER BY {self._end}, rowid"
+        # Decoded in C; a text that is not UTF-8 is an error then, and read again.
+        self._connection.text_factory = str
+        try:
+            rows = self._connection.execute(statement, (trace_id,)).fetchall()
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+            self._connection.text_factory = lenient_text
+            rows = self._connection.execute(statement, (trace_id,)).fetchall()
+        finally:
+            self._connection.text_factory = lenient_text
         return Trace(trace_id, [record for row in rows if (record := self._record(row))])
 
     def _where(self, query: Query) -> tuple[str, list[Any]]:
