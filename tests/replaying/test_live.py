@@ -222,8 +222,14 @@ def messages(stream: bool) -> None:
         consumed(client.messages.create(**MESSAGES, **options, extra_body=extra), stream)
 
 
+def gemini_client() -> Any:
+    """A client of Gemini's that is told by the environment where to send."""
+    pytest.importorskip("google.genai._base_url", reason="older SDKs are told by arguments alone")
+    return pytest.importorskip("google.genai").Client()
+
+
 def gemini(stream: bool) -> None:
-    client = pytest.importorskip("google.genai").Client()
+    client = gemini_client()
     models = client.models
     method = models.generate_content_stream if stream else models.generate_content
     consumed(method(**GEMINI), stream)

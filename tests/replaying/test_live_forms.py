@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 from pydantic import BaseModel
@@ -14,7 +14,7 @@ from peekr.replaying import live
 from simulated_providers import SimulatedProviders
 
 from ..conftest import Telemetry
-from .test_live import SCHEMA, providers
+from .test_live import SCHEMA, gemini_client, providers
 
 __all__ = ["providers"]
 
@@ -225,6 +225,17 @@ def sent(providers: SimulatedProviders) -> Any:
     return json.loads(last.body) if isinstance(last.body, (bytes, str)) else last.body
 
 
+def asked(ask: Callable[[], Any], providers: SimulatedProviders) -> Any:
+    """The body that a call sends, whatever comes back."""
+    count = len(providers.requests)
+    try:
+        ask()
+    except Exception as error:
+        if len(providers.requests) == count:
+            pytest.skip(f"this SDK does not send such a request: {type(error).__name__}")
+    return sent(providers)
+
+
 def again(telemetry: Telemetry, providers: SimulatedProviders) -> Any:
     """The body that goes out when the newest call is sent once more."""
     span = SpanRecord.from_dict(telemetry.records[-1])
@@ -247,19 +258,16 @@ def check_all(telemetry: Telemetry, providers: SimulatedProviders, before: List[
 @pytest.mark.parametrize("name", CHATS)
 def test_a_chat(name: str, telemetry: Telemetry, providers: SimulatedProviders):
     with pytest.importorskip("openai").OpenAI() as client:
-        client.chat.completions.create(model=MODEL, **CHATS[name])
-    before = sent(providers)
+        create: Any = client.chat.completions.create
+        before = asked(lambda: create(model=MODEL, **CHATS[name]), providers)
     assert again(telemetry, providers) == before
 
 
 @pytest.mark.parametrize("name", RESPONSES)
 def test_a_response(name: str, telemetry: Telemetry, providers: SimulatedProviders):
     with pytest.importorskip("openai").OpenAI(max_retries=0) as client:
-        try:
-            client.responses.create(model=MODEL, **RESPONSES[name])
-        except Exception as error:
-            print(error)
-    before = sent(providers)
+        create: Any = client.responses.create
+        before = asked(lambda: create(model=MODEL, **RESPONSES[name]), providers)
     assert again(telemetry, providers) == before
 
 
@@ -661,44 +669,40 @@ GEMINIS: Dict[str, Dict[str, Any]] = {
 @pytest.mark.parametrize("name", MESSAGES)
 def test_a_message(name: str, telemetry: Telemetry, providers: SimulatedProviders):
     with pytest.importorskip("anthropic").Anthropic(max_retries=0) as client:
-        try:
-            client.messages.create(model="claude-test-1", max_tokens=2_000, **MESSAGES[name])
-        except Exception as error:
-            print(error)
-    before = sent(providers)
+        create: Any = client.messages.create
+        more: Dict[str, Any] = {"model": "claude-test-1", "max_tokens": 2_000}
+        before = asked(lambda: create(**more, **MESSAGES[name]), providers)
     assert again(telemetry, providers) == before
 
 
 @pytest.mark.parametrize("name", CONVERSES)
 def test_a_converse(name: str, telemetry: Telemetry, providers: SimulatedProviders):
     client = pytest.importorskip("boto3").client("bedrock-runtime")
-    client.converse(modelId="amazon.nova-micro-v1:0", **CONVERSES[name])
-    before = sent(providers)
+    model = "amazon.nova-micro-v1:0"
+    before = asked(lambda: client.converse(modelId=model, **CONVERSES[name]), providers)
     assert again(telemetry, providers) == before
 
 
 @pytest.mark.parametrize("model", BODIES)
 def test_a_body_of_invoke_model(model: str, telemetry: Telemetry, providers: SimulatedProviders):
     client = pytest.importorskip("boto3").client("bedrock-runtime")
-    try:
-        client.invoke_model(modelId=model, body=json.dumps(BODIES[model]))["body"].read()
-    except Exception as error:
-        print(error)  # a family that is not simulated
-    before = sent(providers)
+    body = json.dumps(BODIES[model])
+    # Some of the families are not simulated, and refused.
+    before = asked(lambda: client.invoke_model(modelId=model, body=body)["body"].read(), providers)
     assert before == BODIES[model]
     assert again(telemetry, providers) == before
 
 
 @pytest.mark.parametrize("name", GEMINIS)
 def test_a_content(name: str, telemetry: Telemetry, providers: SimulatedProviders):
-    client = pytest.importorskip("google.genai").Client()
-    client.models.generate_content(model="gemini-2.5-flash", **GEMINIS[name])
-    before = sent(providers)
+    client = gemini_client()
+    generate: Any = client.models.generate_content
+    before = asked(lambda: generate(model="gemini-2.5-flash", **GEMINIS[name]), providers)
     assert again(telemetry, providers) == before
 
 
 def test_classes_given_to_gemini(telemetry: Telemetry, providers: SimulatedProviders):
-    client = pytest.importorskip("google.genai").Client()
+    client = gemini_client()
     before: List[Any] = []
     for schema in (City, list[City]):
         config: Any = {"response_mime_type": "application/json", "response_schema": schema}
@@ -708,7 +712,7 @@ def test_classes_given_to_gemini(telemetry: Telemetry, providers: SimulatedProvi
 
 
 def test_embeddings(telemetry: Telemetry, providers: SimulatedProviders):
-    client = pytest.importorskip("google.genai").Client()
+    client = gemini_client()
     before: List[Any] = []
     asked: Any
     for asked in (

@@ -46,6 +46,9 @@ def test_a_recording_is_sent_again_as_it_was(
     file: Path, bare_telemetry: Telemetry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     played = load(file)
+    if played.provider == "gemini":
+        reason = "older SDKs are told by arguments alone where to send"
+        pytest.importorskip("google.genai._base_url", reason=reason)
     bare_telemetry.instrument()
     with Player(played) as player:
         drive(played, player.url)

@@ -217,6 +217,13 @@ def _output_type(config: Any) -> Optional[str]:
 
 
 def _json_value(value: Any) -> Any:
+    if getattr(value, "__origin__", None) is list:
+        # The SDK has a model made of it, of this name.
+        made: dict[str, Any] = {"type": "array", "title": "Placeholder"}
+        made["items"] = items = _json_value(value.__args__[0])
+        if isinstance(items, dict) and "$defs" in items:
+            made["$defs"] = cast("dict[str, Any]", items).pop("$defs")
+        return made
     if isinstance(value, type):
         # A pydantic model as response schema: what goes over the wire is its schema.
         schema = getattr(value, "model_json_schema", None)
@@ -235,13 +242,6 @@ def _json_value(value: Any) -> Any:
         return dumped(value)
     if value is None or isinstance(value, (str, int, float)):
         return value
-    if getattr(value, "__origin__", None) is list:
-        # The SDK has a model made of it, of this name.
-        made: dict[str, Any] = {"type": "array", "title": "Placeholder"}
-        made["items"] = items = _json_value(value.__args__[0])
-        if isinstance(items, dict) and "$defs" in items:
-            made["$defs"] = cast("dict[str, Any]", items).pop("$defs")
-        return made
     return str(value)  # such as `dict[str, Model]` for a schema
 
 
