@@ -53,12 +53,19 @@ def deliver_raw(call: Call, result: Any, http_response: Any) -> Any:
     """Hand over an SDK's raw response, whose body may have been read or not."""
     _note_request_id(call, http_response)
     if getattr(http_response, "is_stream_consumed", False) and not call.request.stream:
-        call.succeed(loads(http_response.content))
+        call.succeed(_parsed(http_response.content))
     elif call.holds:
         loaded["peekr.instrumentation.held_raw:HeldTap"](call, http_response)
     else:
         Tap(call, http_response)
     return result
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return loads(body)
+    except ValueError:
+        return None  # the provider's answer is no JSON: the call itself is still recorded
 
 
 def _note_request_id(call: Call, http_response: Any) -> None:
@@ -195,11 +202,7 @@ class Tap:
             self._call.abandon(self._read())
 
     def _succeed(self) -> None:
-        try:
-            body = loads(b"".join(self._body))
-        except ValueError:
-            body = None  # the provider's answer is no JSON: the call itself is still recorded
-        self._call.succeed(body)
+        self._call.succeed(_parsed(b"".join(self._body)))
 
     def _read(self) -> Accumulator:
         accumulator = self._accumulator
