@@ -64,7 +64,7 @@ class SqliteReader:
             )
         self._columns = present
         self._select = f"SELECT {expressions(present)} FROM spans"
-        self._start = "start_time" if "start_time" in present else "0"
+        self._start = "start_time" if "start_time" in present else "NULL"
         self._end = f"COALESCE(end_time, {self._start})" if "end_time" in present else self._start
 
     def select(self, query: Query) -> Selection:
@@ -201,7 +201,7 @@ class SqliteReader:
     def _newest(self, limit: int) -> Selection:
         # Along the index of start times, as far as is needed: a sort would read every row.
         newest: dict[Any, None] = {}
-        order = f"ORDER BY {self._start} DESC" if self._start != "0" else ""
+        order = f"ORDER BY {self._start} DESC" if self._start != "NULL" else ""
         for (trace_id,) in self._connection.execute(f"SELECT trace_id FROM spans {order}"):
             if isinstance(trace_id, str):
                 newest[trace_id] = None
