@@ -72,7 +72,7 @@ def _dimensions(vector: Any) -> Optional[int]:
     if isinstance(vector, str):
         # Asked for as base64: little-endian float32.
         try:
-            return len(base64.b64decode(vector)) // 4
+            return len(base64.b64decode(vector, validate=True)) // 4 or None
         except ValueError:
             return None  # cut off, or something else
     return None
