@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from peekr import dialects
 from peekr.semconv import otel, own
 
-__all__ = ["Shape", "shape_of"]
+__all__ = ["PARSED", "RENAMED", "Shape", "shape_of"]
 
 # Attributes whose value is also wanted under the record's own name.
 _COPIED = {
@@ -27,16 +27,15 @@ _COPIED = {
     otel.SESSION_ID: "session_id",
     otel.USER_ID: "user_id",
 }
-# Peekr's own attributes, which the record carries under a plain name alone.
-_RENAMED = (
+RENAMED = (
     (own.PEEKR_COST_USD, "cost_usd"),
     (own.PEEKR_COST_SAVED_USD, "cost_saved_usd"),
     (own.PEEKR_EXPERIMENT_VARIANT, "experiment_variant"),
     (own.PEEKR_FEATURE, "feature"),
     (own.PEEKR_ENDPOINT, "endpoint"),
 )
-# JSON text on the span, a JSON value in the record; of two for one name the later one stands.
-_PARSED = (
+"""Peekr's own attributes, which the record carries under a plain name alone."""
+PARSED = (
     (own.PEEKR_INPUT, "input"),
     (own.PEEKR_OUTPUT, "output"),
     (otel.GEN_AI_TOOL_CALL_ARGUMENTS, "input"),
@@ -117,8 +116,8 @@ def shape_of(attributes: Mapping[str, Any]) -> Shape:
     is_plain = dialects.MARKERS.isdisjoint(held)
     shape = Shape(
         copied=tuple((name, _COPIED[name]) for name in names if name in _COPIED),
-        renamed=tuple(pair for pair in _RENAMED if pair[0] in held),
-        parsed=tuple(pair for pair in _PARSED if pair[0] in held),
+        renamed=tuple(pair for pair in RENAMED if pair[0] in held),
+        parsed=tuple(pair for pair in PARSED if pair[0] in held),
         has_fields=not _FIELDS.isdisjoint(held),
         is_plain=is_plain,
         is_today=_TODAYS_NAMES.issuperset(held),

@@ -13,7 +13,7 @@ from opentelemetry import trace as otel_trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import peekr
-from peekr import projection
+from peekr import shapes
 from peekr.otlp import request_of, span_of
 from peekr.otlp_wire import encoded
 from peekr.record import SpanRecord
@@ -78,8 +78,8 @@ def test_spans_of_ones_own_come_back_whole(telemetry: Telemetry) -> None:
 
 def test_every_name_that_the_projection_changes_is_changed_back() -> None:
     changed: List[Tuple[str, str]] = [
-        *projection._RENAMED,  # pyright: ignore[reportPrivateUsage]
-        *projection._IN_AND_OUT,  # pyright: ignore[reportPrivateUsage]
+        *shapes.RENAMED,
+        *((key, plain) for key, plain in shapes.PARSED if key != plain),
     ]
     assert changed
     for key, plain in changed:
