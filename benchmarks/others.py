@@ -188,7 +188,7 @@ class Measured:
                     said.append(f"{about}: records nothing")
                     continue
                 if missing:
-                    said.append(f"{about}: {' and '.join(missing)} not recorded as they were")
+                    said.append(f"{about}: {' and '.join(missing)} missing or wrong")
                 if check["spans"] != 1:
                     said.append(f"{about}: {check['spans']:g} spans a call")
         return said
@@ -269,7 +269,7 @@ def sections(measured: list[Measured], starts: int, rounds: int) -> list[Section
     )
     remarks = [f"* {remark}." for one in measured for remark in one.remarks()]
     if remarks:
-        made.append(Section("What is not recorded as it was", "", "\n".join(remarks)))
+        made.append(Section("What is missing or wrong in what they record", "", "\n".join(remarks)))
     made.append(
         Section(
             "What was compared",
