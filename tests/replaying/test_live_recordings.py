@@ -54,7 +54,7 @@ def test_a_recording_is_sent_again_as_it_was(
         drive(played, player.url)
         first = [received.json for received in player.requests]
     spans = [SpanRecord.from_dict(record) for record in bare_telemetry.records]
-    if not spans:
+    if not first:
         pytest.skip("this SDK does not send the recorded request")
     assert len(spans) == len(first)
     spans.sort(key=lambda span: span.start_time)

@@ -52,6 +52,11 @@ def told(record: Dict[str, Any]) -> Dict[str, Any]:
     return {name: record["attributes"].get(name) for name in FACTS} | {"status": record["status"]}
 
 
+def tells_thoughts() -> bool:
+    types = pytest.importorskip("google.genai.types")
+    return "thoughts_token_count" in types.GenerateContentResponseUsageMetadata.model_fields
+
+
 def is_embedding(file: Path) -> bool:
     return "/embeddings" in file.read_text("utf-8")
 
@@ -61,6 +66,8 @@ def is_embedding(file: Path) -> bool:
 async def test_a_recording_replayed_offline_gives_the_same_results(
     file: Path, mode: str, bare_telemetry: Telemetry
 ):
+    if file.parent.name == "gemini" and not tells_thoughts():
+        pytest.skip("this SDK drops the count of the thoughts")
     played = load(file)
     bare_telemetry.instrument()
     with Player(played) as player:
@@ -69,7 +76,7 @@ async def test_a_recording_replayed_offline_gives_the_same_results(
         else:
             first = await drive_async(played, player.url)
     before = bare_telemetry.records
-    if not before:
+    if not player.requests:
         pytest.skip("this SDK does not send the recorded request")
     bare_telemetry.clear()
 
@@ -108,7 +115,7 @@ def test_other_ways_to_ask_give_the_same_results(file: Path, via: str, bare_tele
     with Player(played) as player:
         first = drive(played, player.url, via=via)
     before = bare_telemetry.records
-    if not before:
+    if not player.requests:
         pytest.skip("this SDK does not send the recorded request")
     bare_telemetry.clear()
     with Offline([SpanRecord.from_dict(record) for record in before]) as replay:

@@ -244,6 +244,8 @@ class _AsyncRaw:
         self._chunks = reply.chunks
         self._body = io.BytesIO(b"".join(reply.chunks))
         self.content = self
+        # Where aiobotocore before 2.16 looks for them.
+        self.raw_headers = [(n.encode(), v.encode()) for n, v in reply.headers.items()]
 
     async def read(self, amount: int = -1) -> bytes:
         return self._body.read(amount)
