@@ -167,3 +167,35 @@ def test_trace_of_many_long_texts_is_cut_further(tmp_path: Path) -> None:
     detail = page.trace("0" * 31 + "1")
     assert len(detail["spans"]) == 60
     assert detail["omitted"] == 239
+
+
+@pytest.mark.parametrize(
+    "odd", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400, "-7", "[1]", '"x"']
+)
+@pytest.mark.parametrize(
+    "field", ["cost_usd", "time_to_first_token_ms", "tokens_input", "duration_ms", "eval_scores"]
+)
+def test_numbers_that_are_none_count_as_absent(tmp_path: Path, odd: str, field: str) -> None:
+    calls = [
+        span(n, 1, None, "openai.chat", NOW + n, 5.0, model="m", tokens_output=3, cost_usd=0.5)
+        for n in range(3)
+    ]
+    calls[1]["attributes"] |= {"time_to_first_token_ms": 7.0, "tokens_input": 2}
+    text = write_jsonl(tmp_path / "o.jsonl", calls).read_text("utf-8").splitlines()
+    record = calls[1]["attributes"]
+    if field == "duration_ms":
+        text[1] = text[1].replace('"duration_ms": 5.0', f'"duration_ms": {odd}')
+    elif field == "eval_scores":
+        text[1] = text[1].replace('"model"', f'"eval_scores": {{"R": {odd}}}, "model"')
+    else:
+        text[1] = text[1].replace(f'"{field}": {record[field]}', f'"{field}": {odd}')
+    assert odd in text[1]
+    source = tmp_path / "odd.jsonl"
+    source.write_text("\n".join(text), "utf-8")
+    report.write_report(str(source), str(tmp_path / "r.html"))
+    page = Page(tmp_path / "r.html")
+    assert page.core["kpi"]["calls"] == 3
+    assert page.unpacked("facts")["n"] == 3
+    assert page.core["kpi"]["cost"] == (1.0 if field == "cost_usd" else 1.5)
+    assert page.core["kpi"]["tokens_in"] == (0 if field == "tokens_input" else 2)
+    assert page.core["kpi"]["ttft_n"] == (0 if field == "time_to_first_token_ms" else 1)

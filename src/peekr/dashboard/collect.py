@@ -52,6 +52,8 @@ _MAX_NAME_CHARS, _MAX_ID_CHARS = 200, 64
 _DIMENSIONS = 7
 _LATEST_S = 1e11
 """No moment is later, in Unix seconds, that anything is reckoned with."""
+_MOST = 10**15
+"""No number of tokens and no cost is as large as this."""
 _OPERATION = otel.GEN_AI_OPERATION_NAME
 _INTERNAL = own.PEEKR_INTERNAL
 _TEXT, _FLOAT, _OBJECT = {str}, {float}, {dict}
@@ -159,13 +161,25 @@ class Collection:
                     start,
                     ms,
                     has_failed,
-                    wait if wait is None or type(wait) is float else number(wait),
+                    wait
+                    if wait is None or (type(wait) is float and 0.0 <= wait < _LATEST_S)
+                    else _measured(wait),
                     0 if work.kind == "llm" else 1,
-                    sent if sent is None or type(sent) is int else number(sent),
-                    made if made is None or type(made) is int else number(made),
-                    cached if cached is None or type(cached) is int else number(cached),
-                    reasoning if reasoning is None or type(reasoning) is int else number(reasoning),
-                    cost if cost is None or type(cost) is float else number(cost),
+                    sent
+                    if sent is None or (type(sent) is int and 0 <= sent < _MOST)
+                    else _measured(sent),
+                    made
+                    if made is None or (type(made) is int and 0 <= made < _MOST)
+                    else _measured(made),
+                    cached
+                    if cached is None or (type(cached) is int and 0 <= cached < _MOST)
+                    else _measured(cached),
+                    reasoning
+                    if reasoning is None or (type(reasoning) is int and 0 <= reasoning < _MOST)
+                    else _measured(reasoning),
+                    cost
+                    if cost is None or (type(cost) is float and 0.0 <= cost < _MOST)
+                    else _measured(cost),
                     reasons is not None and reasons != _STOPPED and _is_cut_short(reasons),
                     dims,
                     trace_id,
@@ -443,6 +457,12 @@ def _mended(columns: Columns) -> Iterator[_Row]:
             record.tenant_id,
             record.attributes,
         )
+
+
+def _measured(value: object) -> Optional[float]:
+    """A number that can be a wait, a cost or a count of tokens; None for everything else."""
+    found = number(value)
+    return found if found is not None and 0 <= found < _LATEST_S else None
 
 
 def _error_text(attributes: dict[str, Any]) -> str:
