@@ -131,19 +131,21 @@ def records(spans: int, is_own: bool) -> Iterator[Record]:
         yield made(4, root, round((first - start) * 1000 + 3, 3), "ok", attributes, start)
 
 
-def make(folder: Path, spans: int) -> dict[str, Path]:
-    """The files of so many spans; those that are there are taken as they are."""
+def make(folder: Path, spans: int, only: str) -> dict[str, Path]:
+    """The files of so many spans that are measured; those that are there are taken as they are."""
     import sqlite3
 
     files: dict[str, Path] = {}
     for kind in ("own", "others"):
-        lines = files[f"{kind}.jsonl"] = folder / f"{kind}-{spans}.jsonl"
-        database = files[f"{kind}.db"] = folder / f"{kind}-{spans}.db"
-        if not lines.exists():
+        lines, database = folder / f"{kind}-{spans}.jsonl", folder / f"{kind}-{spans}.db"
+        for file in (lines, database):
+            if any(only in f"{what} {kind}{file.suffix}" for what in ("view", "cost", "newest")):
+                files[f"{kind}{file.suffix}"] = file
+        if not lines.exists() and (lines in files.values() or database in files.values()):
             with lines.open("wb") as stream:
                 for record in records(spans, kind == "own"):
                     stream.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
-        if not database.exists():
+        if not database.exists() and database in files.values():
             connection = sqlite3.connect(database)
             connection.executescript(SCHEMA)
             with lines.open("rb") as stream:
@@ -217,7 +219,7 @@ def header(trace_id: str, spans: list[Record]) -> str:
     end = max(span["end_time"] for span in spans)
     found = [span["attributes"] for span in spans]
     tokens = sum(one.get("tokens_total", 0) for one in found)
-    cost = sum(one.get("cost_usd", 0) for one in found)
+    cost = sum(one.get("cost_usd", 0) for one in reversed(found))
     errors = sum(span["status"] == "error" for span in spans)
     parts = [
         f"trace {trace_id}",
@@ -367,11 +369,14 @@ def same(kind: str, plain: Path, peekr: Path) -> bool:
 
 
 def main(sizes: Iterable[int], folder: Path, only: str) -> None:
+    import os
+
     measured(folder / "peekr.txt", "-c", "import peekr.cli.view, peekr.cli.cost")  # compiles
     for spans in sizes:
-        files = make(folder, spans)
-        size = files["own.jsonl"].stat().st_size
-        print(f"{spans:,} spans, {size / 1e6:,.0f} MB of JSON lines ({size / spans:,.0f} B each)")
+        files = make(folder, spans, only)
+        print(
+            f"{spans:,} spans, of {max(os.path.getsize(f) for f in files.values()) / 1e6:,.0f} MB"
+        )
         rounds = 7 if spans <= 20_000 else 5 if spans <= 200_000 else 1
         for name, path in files.items():
             ending = path.suffix

@@ -18,7 +18,7 @@ OWN = frozenset(
 )  # fmt: skip
 """Names of records that are one call each."""
 
-_MAX_RECENT = 2_000
+_MAX_RECENT = 1_000
 """How many of the spans that came last are remembered at least; twice as many at most, and one
 block of the file."""
 
