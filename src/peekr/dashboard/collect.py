@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Callable, Optional, cast
 
 from peekr.dashboard.cells import Call, Cells, Dims
@@ -19,6 +19,7 @@ from peekr.dashboard.facts import Dimensions, Facts
 from peekr.dashboard.figures import HELD_CHARS, Series, answer_of, mask, question_of
 from peekr.dashboard.kinds import CALLS, decide
 from peekr.dashboard.quality import Judged, Quality
+from peekr.dashboard.rows import LATEST_S, rows_of
 from peekr.dashboard.sessions import Sessions
 from peekr.dashboard.traces import (
     ErrorGroup,
@@ -32,9 +33,9 @@ from peekr.dashboard.traces import (
     topmost,
     wrappers,
 )
-from peekr.record import FORMER_ID_CHARS, SpanRecord
+from peekr.record import SpanRecord
 from peekr.semconv import otel, own
-from peekr.store.columns import FIELDS, Columns
+from peekr.store.columns import Columns
 from peekr.summary import error_text, number
 
 __all__ = ["Collection", "collect"]
@@ -50,19 +51,10 @@ _CUT_SHORT = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens
 _STOPPED = ["stop"]
 _MAX_NAME_CHARS, _MAX_ID_CHARS = 200, 64
 _DIMENSIONS = 7
-_LATEST_S = 1e11
-"""No moment is later, in Unix seconds, that anything is reckoned with."""
 _MOST = 10**15
 """No number of tokens and no cost is as large as this."""
 _OPERATION = otel.GEN_AI_OPERATION_NAME
 _INTERNAL = own.PEEKR_INTERNAL
-_TEXT, _FLOAT, _OBJECT = {str}, {float}, {dict}
-_TEXT_OR_NONE = {str, type(None)}
-
-_Row = tuple[str, str, Optional[str], str, float, float, str, Optional[str], dict[str, Any]]
-"""Trace, span, parent, name, start in seconds, milliseconds (-1 where there are none), status,
-tenant, attributes."""
-
 
 _row = cast("Callable[[tuple[Any, ...]], TraceRow]", partial(tuple.__new__, TraceRow))  # pyright: ignore[reportUnknownMemberType]
 """A row of its fields as one tuple; the class itself takes three times as long."""
@@ -109,7 +101,7 @@ class Collection:
         """Take records as a file holds them; what is no record is passed over."""
         if not columns:
             return
-        rows = _rows(columns)
+        rows = rows_of(columns)
         opened, known, numbers = self._open.get, self._known, self.dimensions.known
         count = 0
         for trace_id, span_id, parent, name, start, ms, status, tenant, attributes in rows:
@@ -162,7 +154,7 @@ class Collection:
                     ms,
                     has_failed,
                     wait
-                    if wait is None or (type(wait) is float and 0.0 <= wait < _LATEST_S)
+                    if wait is None or (type(wait) is float and 0.0 <= wait < LATEST_S)
                     else _measured(wait),
                     0 if work.kind == "llm" else 1,
                     sent
@@ -415,54 +407,10 @@ def collect(blocks: Iterable[Columns]) -> Collection:
     return made
 
 
-def _rows(columns: Columns) -> Iterable[_Row]:
-    """Records of which every field is of the type that it should have."""
-    traces, spans, parents, names, starts, _, durations, states, tenants, attributes = columns
-    if (
-        set(map(type, chain(starts, durations))) == _FLOAT
-        and set(map(type, attributes)) == _OBJECT
-        and set(map(type, chain(names, traces, spans))) == _TEXT
-        and _TEXT_OR_NONE.issuperset(map(type, parents))
-        and "" not in parents
-        and min(starts) >= 0.0
-        and max(starts) < _LATEST_S
-        and min(durations) >= 0.0
-        and max(durations) < _LATEST_S
-        and len(spans[0]) != FORMER_ID_CHARS != len(spans[-1])
-    ):
-        return zip(traces, spans, parents, names, starts, durations, states, tenants, attributes)
-    return _mended(columns)
-
-
-def _mended(columns: Columns) -> Iterator[_Row]:
-    """Records some of which have a field of another type; those that are no records left out."""
-    for values in zip(*columns):
-        try:
-            record = SpanRecord.from_dict(dict(zip(FIELDS, values)))
-        except ValueError:
-            continue
-        if len(record.span_id) == FORMER_ID_CHARS:
-            from peekr.dialects.former import modernise
-
-            modernise(record.attributes)
-        ms = record.duration_ms
-        yield (
-            record.trace_id,
-            record.span_id,
-            record.parent_id,
-            record.name,
-            min(max(record.start_time, 0.0), _LATEST_S),
-            -1.0 if ms is None else min(max(ms, 0.0), 1000.0 * _LATEST_S),
-            record.status,
-            record.tenant_id,
-            record.attributes,
-        )
-
-
 def _measured(value: object) -> Optional[float]:
     """A number that can be a wait, a cost or a count of tokens; None for everything else."""
     found = number(value)
-    return found if found is not None and 0 <= found < _LATEST_S else None
+    return found if found is not None and 0 <= found < LATEST_S else None
 
 
 def _error_text(attributes: dict[str, Any]) -> str:
