@@ -87,6 +87,25 @@ def test_assertions_say_what_was_there_instead(example: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_failures_are_the_tests_line_and_the_reason(example: Path) -> None:
+    (example / "test_agent.py").write_text(
+        "def test_no_file(peekr_replay):\n"
+        "    peekr_replay('nothing.jsonl')\n"
+        "def test_not_asked(peekr_replay):\n"
+        "    peekr_replay('agent.jsonl').assert_all_served()\n"
+        "def test_calls(peekr_replay, peekr_trace):\n"
+        "    peekr_trace.assert_calls('openai.chat')\n"
+    )
+    done = run(example)
+    assert done.returncode == 1
+    assert "nothing.jsonl: no such file" in done.stdout
+    assert "not asked for: openai.chat" in done.stdout
+    assert "model calls were [], not ['openai.chat']" in done.stdout
+    assert "def assert_all_served" not in done.stdout
+    assert "def offline" not in done.stdout
+    assert "def assert_calls" not in done.stdout
+
+
 def test_the_plugin_loads_nothing_before_a_fixture_is_asked_for() -> None:
     code = (
         "import sys, peekr.replaying.pytest_plugin\n"

@@ -54,10 +54,16 @@ def peekr_replay(
         def replay(
             path: Union[str, os.PathLike[str]], trace_id: Optional[str] = None, **options: Any
         ) -> Offline:
+            from peekr.errors import PeekrError
             from peekr.replaying.serving import offline
 
+            # A failure is the test's line and the message, without what Peekr did in between.
+            __tracebackhide__ = True
             beside = Path(str(request.path)).parent / path
-            found = offline(beside if beside.exists() else path, trace_id, **options)
+            try:
+                found = offline(beside if beside.exists() else path, trace_id, **options)
+            except PeekrError as error:
+                raise error.with_traceback(None) from None
             entered.append(stack.enter_context(found))
             return found
 

@@ -99,6 +99,7 @@ class Offline:
         Raises:
             AssertionError: the message has a line for each that was not.
         """
+        __tracebackhide__ = True
         told = [f"not recorded: {line}" for line in self.unmatched]
         told += [
             f"not asked for: {record.name} [{record.attributes.get('model')}], span "

@@ -94,12 +94,14 @@ class TakenTrace:
 
     def assert_no_errors(self) -> None:
         """Check that no span failed."""
+        __tracebackhide__ = True
         told = [f"{span.name}: {span.attributes.get('error')}" for span in self.errors]
         if told:
             raise AssertionError("spans failed\n" + "\n".join(told))
 
     def assert_calls(self, *names: str) -> None:
         """Check which model calls were made: the names of their spans, in any order."""
+        __tracebackhide__ = True
         made = sorted(span.name for span in self.calls)
         if made != sorted(names):
             raise AssertionError(f"model calls were {made}, not {sorted(names)}")
@@ -112,6 +114,7 @@ class TakenTrace:
         max_output: Optional[int] = None,
     ) -> None:
         """Check that all calls together took at most so many tokens."""
+        __tracebackhide__ = True
         for name, limit in (("total", max_total), ("input", max_input), ("output", max_output)):
             taken = self._sum(f"tokens_{name}")
             if limit is not None and taken > limit:
@@ -119,6 +122,7 @@ class TakenTrace:
 
     def assert_cost(self, max_usd: float) -> None:
         """Check that all calls together cost at most so many US dollars."""
+        __tracebackhide__ = True
         if self.cost_usd > max_usd:
             raise AssertionError(f"calls cost ${self.cost_usd:.6f}, more than ${max_usd:.6f}")
 
