@@ -1,12 +1,18 @@
-"""Whether a line may fulfil a condition, without parsing it."""
+"""What lines are about, without parsing them."""
 
 from __future__ import annotations
 
 import re
+from operator import itemgetter
+from typing import Optional
 
 from peekr.store.query import Condition
 
-__all__ = ["likely"]
+__all__ = ["likely", "usual_keys"]
+
+# A line as Peekr writes it: {"trace_id":"0123456789abcdef0123456789abcdef",…}
+_BEGIN, _ID, _QUOTE, _LAST = map(itemgetter, (slice(13), slice(13, 45), 45, -1))
+_USUAL = ({b'{"trace_id":"'}, {ord('"')}, {ord("}")})
 
 _END_TIME = re.compile(rb'"end_time": ?([0-9.eE+-]+)')
 
@@ -37,3 +43,14 @@ def _ended_before(line: bytes, since: float) -> bool:
         return float(found[1]) < since
     except ValueError:
         return False
+
+
+def usual_keys(lines: list[bytes]) -> Optional[set[bytes]]:
+    """The trace ids on lines that are all as Peekr writes them; None where one may not be."""
+    try:
+        if (set(map(_BEGIN, lines)), set(map(_QUOTE, lines)), set(map(_LAST, lines))) != _USUAL:
+            return None
+    except IndexError:
+        return None
+    keys: set[bytes] = set(map(_ID, lines))
+    return keys if b"".join(keys).isalnum() else None

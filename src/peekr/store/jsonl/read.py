@@ -18,7 +18,7 @@ from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
 from peekr.store.columns import Columns, columns_of, whole_columns
-from peekr.store.jsonl.hints import likely
+from peekr.store.jsonl.hints import likely, usual_keys
 from peekr.store.jsonl.line import BOM, NotARecordError, parse_line
 from peekr.store.jsonl.tail import JsonlTail
 from peekr.store.query import (
@@ -191,6 +191,19 @@ class JsonlReader:
         quick, bad_lines = _ID_FIRST.match, list[int]()
         from_end = 0
         for lines in self._backwards():
+            keys = usual_keys(lines)
+            if keys is not None:
+                if prefix or chosen is not None:
+                    keys = {
+                        key
+                        for key in keys
+                        if key.startswith(prefix) and (chosen is None or key in chosen)
+                    }
+                if (len(collected) >= limit or not keys) and keys.isdisjoint(collected):
+                    others |= keys
+                    self._records += len(lines)
+                    from_end += len(lines)
+                    continue
             for line in reversed(lines):
                 from_end += 1
                 found = quick(line)
