@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Optional, cast
 
-from peekr.instrumentation.google_genai.client import get, items_of, word
+from peekr.instrumentation.google_genai.client import get, items_of, reader, word
 from peekr.messages import (
     Message,
     Part,
@@ -85,13 +85,14 @@ def part_of(entry: Any) -> Part:
 
 def answer_part(entry: Any) -> Optional[Part]:
     """One part of an answer or of a request; None where it says nothing."""
+    get = reader(entry)
     for name, read in _READERS:
-        value = get(entry, name)
+        value = get(name)
         if value is not None:
             return read(value)
-    written = get(entry, "text")
+    written = get("text")
     if isinstance(written, str) and written:
-        return reasoning(written) if get(entry, "thought") else text(written)
+        return reasoning(written) if get("thought") else text(written)
     return None
 
 

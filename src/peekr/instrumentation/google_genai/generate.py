@@ -8,7 +8,7 @@ from typing import Any, Optional
 from peekr.encoding import loads
 from peekr.instrumentation import Accumulator, Fault, Request, Response
 from peekr.instrumentation.google_genai import client
-from peekr.instrumentation.google_genai.client import get, items_of, word
+from peekr.instrumentation.google_genai.client import get, items_of, reader, word
 from peekr.instrumentation.google_genai.contents import answer_part, input_messages, system_parts
 from peekr.instrumentation.google_genai.definitions import tool_definitions
 from peekr.instrumentation.google_genai.pieces import PartialCall
@@ -140,34 +140,39 @@ class _GenerateStream:
 
     def add(self, chunk: Any) -> None:
         """Take a `GenerateContentResponse` or its JSON."""
-        counts = get(chunk, "usage_metadata")
+        of_chunk = reader(chunk)
+        counts = of_chunk("usage_metadata")
         if counts is not None:
             # Each chunk has the count so far.
+            of_counts = reader(counts)
             for name in _USAGE_FIELDS:
-                count = get(counts, name)
+                count = of_counts(name)
                 if count is not None:
                     self._counts[name] = count
-        self._id = get(chunk, "response_id") or self._id
-        self._model = get(chunk, "model_version") or self._model
-        feedback = get(chunk, "prompt_feedback")
+        self._id = of_chunk("response_id") or self._id
+        self._model = of_chunk("model_version") or self._model
+        feedback = of_chunk("prompt_feedback")
         if feedback is not None:
             self._blocked = word(get(feedback, "block_reason")) or self._blocked
             self._blocked_message = get(feedback, "block_reason_message") or self._blocked_message
-        for entry in items_of(get(chunk, "candidates")):
+        for entry in items_of(of_chunk("candidates")):
             self._add_candidate(entry)
 
     def _add_candidate(self, entry: Any) -> None:
-        index = get(entry, "index")
+        of_entry = reader(entry)
+        index = of_entry("index")
         if index.__class__ is not int:
             index = 0
         candidate = self._candidates.get(index)
         if candidate is None:
             candidate = self._candidates[index] = _Candidate()
-        reason = word(get(entry, "finish_reason"))
+        reason = of_entry("finish_reason")
+        if reason is not None:
+            reason = word(reason)
         if reason:
             candidate.finish_reason = reason
-        candidate.finish_message = get(entry, "finish_message") or candidate.finish_message
-        for part in items_of(get(get(entry, "content"), "parts")):
+        candidate.finish_message = of_entry("finish_message") or candidate.finish_message
+        for part in items_of(get(of_entry("content"), "parts")):
             candidate.add(part)
 
     def response(self) -> Response:
