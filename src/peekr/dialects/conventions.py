@@ -217,7 +217,7 @@ def _messages(draft: Draft, key: str) -> None:
         for entry, reason in zip(made, reasons):
             # `tool_call` here and `tool_calls` there is one reason.
             if str(entry.get("finish_reason")).rstrip("s") == str(reason).rstrip("s"):
-                del entry["finish_reason"]
+                entry.pop("finish_reason", None)
     draft.attributes[key] = made
 
 
