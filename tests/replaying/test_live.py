@@ -358,6 +358,46 @@ def test_nothing_goes_to_another_service_than_the_recorded_one(
         live.requests_of(spans_of(telemetry))
 
 
+def test_azure_is_asked_again_by_its_own_client(
+    telemetry: Telemetry, providers: SimulatedProviders, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", providers.openai_url.rpartition("/v1")[0])
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "simulated")
+    monkeypatch.setenv("OPENAI_API_VERSION", "2024-10-21")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    with pytest.importorskip("openai").AzureOpenAI() as client:
+        client.chat.completions.create(**CHAT)
+    sent = body_of(providers)
+    assert "/deployments/gpt-4o-mini/" in sent[0]
+    spans = spans_of(telemetry)
+    assert not live.send(live.requests_of(spans), storage=None).errors
+    assert body_of(providers) == sent
+    monkeypatch.delenv("AZURE_OPENAI_ENDPOINT")
+    with pytest.raises(ReplayError, match="set AZURE_OPENAI_ENDPOINT"):
+        live.requests_of(spans)
+
+
+@pytest.mark.parametrize(
+    ("ask", "variable"),
+    [
+        (messages, "ANTHROPIC_BASE_URL"),
+        (gemini, "GOOGLE_GEMINI_BASE_URL"),
+        (converse, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+    ],
+)
+def test_each_provider_has_a_variable_for_where_to_send(
+    ask: Callable[[bool], None],
+    variable: str,
+    telemetry: Telemetry,
+    providers: SimulatedProviders,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    ask(False)
+    monkeypatch.delenv(variable)
+    with pytest.raises(ReplayError, match=f"set {variable} to where"):
+        live.requests_of(spans_of(telemetry))
+
+
 # -- the command -----------------------------------------------------------------------------------
 
 
