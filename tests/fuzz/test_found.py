@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Tuple, cast
 import pytest
 
 from peekr import messages
+from peekr.dialects import Draft, conventions
 from peekr.instrumentation import Fault, Response, Usage, field
 from peekr.instrumentation.anthropic.messages import MESSAGES
 from peekr.instrumentation.bedrock.client import counted
@@ -255,3 +256,15 @@ def test_a_span_of_an_export_that_has_not_ended_has_no_end(tmp_path: Path) -> No
         (record,) = reader.records()
     assert (record.start_time, record.end_time, record.duration_ms) == (1.7e9, None, None)
     assert SpanRecord.from_dict(record.to_dict()) == record
+
+
+def test_a_finish_reason_that_is_null_costs_no_messages() -> None:
+    attributes: Json = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.response.finish_reasons": [None],
+        "gen_ai.output.messages": json.dumps([{"role": "assistant", "content": "said"}]),
+    }
+    conventions.translate(Draft(attributes))
+    assert attributes["gen_ai.output.messages"] == [
+        messages.message("assistant", [messages.text("said")])
+    ]
