@@ -92,7 +92,8 @@ _NAMED = frozenset(
         "truncate",
     )
 )
-_KNOWN = frozenset((*_SAMPLING, *_STOPS, *_CHOICES, *_NESTED))
+_SPECIAL = frozenset((*_STOPS, *_CHOICES))
+_KNOWN = frozenset((*_SAMPLING, *_SPECIAL, *_NESTED))
 
 
 def obj(value: Any) -> dict[str, Any]:
@@ -116,15 +117,27 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _holders(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Where a body may have parameters: itself, and objects in it."""
+    found = [body] if body else []
+    for name in _NESTED:
+        held = body.get(name)
+        if held and isinstance(held, dict):
+            found.append(cast("dict[str, Any]", held))
+    return found
+
+
 def sampling(body: Mapping[str, Any]) -> dict[str, Any]:
     """The sampling parameters and the like under their attribute names."""
     made: dict[str, Any] = {}
-    for holder in (body, *(obj(body.get(name)) for name in _NESTED)):
+    for holder in _holders(body):
         for key, value in holder.items():
             name = _SAMPLING.get(key)
             if name is None or isinstance(value, bool) or not isinstance(value, (int, float)):
                 continue
             made[name] = float(value) if key in _FLOATS else value
+        if _SPECIAL.isdisjoint(holder):
+            continue
         for key in _STOPS:
             stop = holder.get(key)
             if isinstance(stop, str):
@@ -142,7 +155,7 @@ def sampling(body: Mapping[str, Any]) -> dict[str, Any]:
 def parameters(body: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters without an attribute of their own; none that may hold content."""
     made: dict[str, Any] = {}
-    for holder in (body, *(obj(body.get(name)) for name in _NESTED)):
+    for holder in _holders(body):
         for key, value in holder.items():
             if key in _NAMED or (key not in _KNOWN and isinstance(value, (bool, int, float))):
                 made[key] = value
