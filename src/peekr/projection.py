@@ -175,7 +175,8 @@ def _is_of_today(source: dict[str, Any], events: Any) -> bool:
     messages are left in `source` as what their JSON text says.
     """
     get = source.get
-    if events or get(_OPERATION) not in _CALLS:
+    operation = get(_OPERATION)
+    if events or type(operation) is not str or operation not in _CALLS:
         return False
     provider = get(otel.GEN_AI_PROVIDER_NAME)
     if provider is None or provider_name(provider) != provider:
