@@ -18,14 +18,20 @@ A place that ends with `+` is one before which the value is put in. Most request
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Optional, cast
+from typing import TYPE_CHECKING, Any, Optional, cast
 
 from peekr.encoding import dumps, loads
 
-__all__ = ["ABSENT", "LIST", "Form", "json_style", "literal", "rewrite", "without_media"]
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    _P = ParamSpec("_P")
+
+__all__ = ["ABSENT", "LIST", "Form", "json_style", "literal", "noted", "rewrite", "without_media"]
 
 Form = dict[str, Any]
 
@@ -45,6 +51,19 @@ _MEDIA_NAME = re.compile("image|audio|video|media", re.IGNORECASE)
 _ADDRESSES = ("https://", "http://", "s3://", "gs://")
 _OPAQUE = ("encrypted", "signature", "thought_signature")
 _LONG_CHARS = 512
+
+
+def noted(notes: Callable[_P, Optional[Form]]) -> Callable[_P, Optional[Form]]:
+    """Make a function of notes give none for what is nested without an end."""
+
+    @functools.wraps(notes)
+    def given(*args: _P.args, **kwargs: _P.kwargs) -> Optional[Form]:
+        try:
+            return notes(*args, **kwargs)
+        except RecursionError:
+            return None
+
+    return given
 
 
 def literal(value: Any) -> list[Any]:

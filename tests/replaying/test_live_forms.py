@@ -731,3 +731,15 @@ def test_embeddings(telemetry: Telemetry, providers: SimulatedProviders):
             openai.embeddings.create(model="text-embedding-3-small", **asked)
             before.append(sent(providers))
     check_all(telemetry, providers, before)
+
+
+def test_a_request_nested_without_an_end_is_recorded(
+    telemetry: Telemetry, providers: SimulatedProviders
+):
+    circle: Dict[str, Any] = {"type": "text", "text": "Hi"}
+    circle["more"] = [circle]
+    with pytest.importorskip("openai").OpenAI() as client:
+        create: Any = client.chat.completions.create
+        with pytest.raises(Exception):  # noqa: B017 - as the SDK says it
+            create(model=MODEL, messages=[{"role": "user", "content": [circle]}])
+    assert telemetry.record["attributes"]["input"] == [{"role": "user", "content": "Hi"}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional, cast
 
-from peekr.request_form import ABSENT, LIST, Form, literal, without_media
+from peekr.request_form import ABSENT, LIST, Form, literal, noted, without_media
 
 __all__ = ["messages_form"]
 
@@ -21,6 +21,7 @@ _TOLD = {
 _BY_ADDRESS = ("url", "file")
 
 
+@noted
 def messages_form(body: Mapping[str, Any]) -> Optional[Form]:
     """The notes of a request's body.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Optional, cast
 
 from peekr.instrumentation.bedrock.form import obj
-from peekr.request_form import LIST, Form, json_style, literal, without_media
+from peekr.request_form import LIST, Form, json_style, literal, noted, without_media
 
 __all__ = ["converse_form", "invoke_form"]
 
@@ -32,6 +32,7 @@ _OF_CONVERSE = frozenset(
 _BlockForm = Callable[[dict[str, Any]], bool]
 
 
+@noted
 def converse_form(asked: Mapping[str, Any]) -> Optional[Form]:
     """The notes of a request to `converse`, from the operation's parameters."""
     made: Form = {
@@ -88,6 +89,7 @@ def _is_converse_tool(tool: dict[str, Any]) -> bool:
 # -- invoke_model ----------------------------------------------------------------------------------
 
 
+@noted
 def invoke_form(body: Mapping[str, Any], is_embedding: bool, is_empty: bool) -> Optional[Form]:
     """The notes of a body of `invoke_model`, decoded.
 

@@ -11,7 +11,7 @@ from typing import Any, Optional, cast
 
 from peekr.instrumentation import fields
 from peekr.instrumentation.google_genai.client import get, items_of, word
-from peekr.request_form import ABSENT, LIST, Form, literal
+from peekr.request_form import ABSENT, LIST, Form, literal, noted
 
 __all__ = ["embed_form", "generate_form"]
 
@@ -33,6 +33,7 @@ _DECLARED = frozenset(("name", "description", "parameters_json_schema", "paramet
 _BY_SCHEMA = frozenset(("name", "description", "parameters"))
 
 
+@noted
 def generate_form(kwargs: Mapping[str, Any]) -> Optional[Form]:
     """The notes of a request to generate content."""
     made: Form = {}
@@ -49,6 +50,7 @@ def generate_form(kwargs: Mapping[str, Any]) -> Optional[Form]:
     return made or None
 
 
+@noted
 def embed_form(kwargs: Mapping[str, Any]) -> Optional[Form]:
     """The notes of a request to embed."""
     made: Form = {}

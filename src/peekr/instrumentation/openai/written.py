@@ -8,7 +8,7 @@ from typing import Any, Optional, cast
 from peekr.instrumentation import fields
 from peekr.instrumentation.openai.client import plain
 from peekr.messages import Part
-from peekr.request_form import ABSENT, LIST, Form, json_style, literal, without_media
+from peekr.request_form import ABSENT, LIST, Form, json_style, literal, noted, without_media
 
 __all__ = ["chat_form", "embeddings_form", "responses_form"]
 
@@ -19,6 +19,7 @@ _OF_MESSAGE = frozenset(("role", "content", "name", "tool_call_id", "tool_calls"
 _TEXTS = ("input_text", "output_text")
 
 
+@noted
 def chat_form(kwargs: Mapping[str, Any]) -> Optional[Form]:
     """The notes of `chat.completions` and `completions`.
 
@@ -42,6 +43,7 @@ def chat_form(kwargs: Mapping[str, Any]) -> Optional[Form]:
     return made or None
 
 
+@noted
 def responses_form(
     kwargs: Mapping[str, Any], parts_of: Callable[[Any], list[Part]]
 ) -> Optional[Form]:
@@ -73,6 +75,7 @@ def responses_form(
     return made or None
 
 
+@noted
 def embeddings_form(kwargs: Mapping[str, Any]) -> Optional[Form]:
     """The notes of `embeddings`."""
     made = _arguments(kwargs)
