@@ -168,7 +168,11 @@ class JsonlSink:
         fd = self._fd
         if fd is not None and not self._is_ours(fd):
             # Closed by the application, as daemons do: the number is not ours to use or to close.
-            fd = self._fd = None
+            # Or another thread is just about to say which file it leads to by now.
+            with self._opening:
+                fd = self._fd
+                if fd is not None and not self._is_ours(fd):
+                    fd = self._fd = None
         try:
             found = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -262,16 +266,17 @@ class JsonlSink:
             except BaseException:
                 os.close(fd)
                 raise
-            if self._fd is None:
-                self._fd = fd
+            number = self._fd
+            if number is None:
+                self._fd = number = fd
             else:
                 # Another thread may be about to write to the old number: let it reach the new
                 # file, never a descriptor that means something else by then.
-                os.dup2(fd, self._fd, inheritable=False)
+                os.dup2(fd, number, inheritable=False)
                 os.close(fd)
             self._inode, self._device = found.st_ino, found.st_dev
             self._end = _UNKNOWN
-            return self._fd
+            return number
 
     def _release(self) -> None:
         with self._opening:
