@@ -47,6 +47,7 @@ def main(arguments: List[str]) -> int:
     for name in TARGETS:
         print(f"== {name}", flush=True)
         sizes = ("-len_control=0", "-max_len=512", f"-max_total_time={seconds}")
+        sizes += (f"-artifact_prefix={FOLDER}/",)
         run = [str(PYTHON), __file__, "--target", name, *sizes]
         done = subprocess.run(run, cwd=ROOT, check=False, capture_output=True, text=True)
         print("\n".join(line for line in done.stderr.splitlines() if "DONE" in line))

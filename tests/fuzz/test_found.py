@@ -13,6 +13,7 @@ import pytest
 
 from peekr import messages
 from peekr.dialects import Draft, conventions
+from peekr.encoding import dumps
 from peekr.instrumentation import Fault, Response, Usage, field
 from peekr.instrumentation.anthropic.messages import MESSAGES
 from peekr.instrumentation.bedrock.client import counted
@@ -25,6 +26,7 @@ from peekr.instrumentation.openai.chat import CHAT
 from peekr.instrumentation.openai.embeddings import EMBEDDINGS
 from peekr.instrumentation.openai.responses import RESPONSES
 from peekr.instrumentation.sound import clean, count, joined
+from peekr.otlp import request_of
 from peekr.record import SpanRecord
 from peekr.store.query import Query, open_reader
 
@@ -268,3 +270,13 @@ def test_a_finish_reason_that_is_null_costs_no_messages() -> None:
     assert attributes["gen_ai.output.messages"] == [
         messages.message("assistant", [messages.text("said")])
     ]
+
+
+@pytest.mark.parametrize("odd", [{"a": 1}, ["chat"], 7, True])
+def test_an_operation_that_is_no_text_costs_no_record(odd: Any, tmp_path: Path) -> None:
+    record = {**WHOLE, "trace_id": "1" * 32, "span_id": "2" * 16, "start_time": 1.7e9}
+    record["attributes"] = {"gen_ai.operation.name": odd, "gen_ai.request.model": "m"}
+    path = tmp_path / "export.jsonl"
+    path.write_bytes(dumps(request_of([SpanRecord.from_dict(record)])))
+    with closing(open_reader(str(path))) as reader:
+        assert [one.attributes["gen_ai.operation.name"] for one in reader.records()] == [odd]
