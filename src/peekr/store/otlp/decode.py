@@ -188,12 +188,15 @@ def _log(raw: dict[str, Any]) -> Optional[StoredLog]:
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:
-    return {
-        key: _value(pair.get("value"), 0)
-        for pair in _objects(pairs)
-        for key in (pair.get("key"),)
-        if isinstance(key, str)
-    }
+    made: dict[str, Any] = {}
+    for pair in _objects(pairs):
+        key: Any = pair.get("key")
+        value: Any = pair.get("value")
+        if isinstance(key, str):
+            # By far the most are texts.
+            is_text = isinstance(value, dict) and "stringValue" in value
+            made[key] = value["stringValue"] if is_text else _value(value, 0)
+    return made
 
 
 def _value(given: Any, depth: int) -> Any:
@@ -203,6 +206,8 @@ def _value(given: Any, depth: int) -> Any:
     value = cast("dict[str, Any]", given)
     if "stringValue" in value:
         return value["stringValue"]
+    if "intValue" in value:
+        return _integer(value["intValue"])
     for key, held in value.items():
         plain = key.replace("_v", "V")
         if plain == "intValue":
@@ -285,8 +290,5 @@ def _object(given: Any) -> dict[str, Any]:
 def _objects(given: Any) -> list[dict[str, Any]]:
     if not isinstance(given, list):
         return []
-    return [
-        cast("dict[str, Any]", entry)
-        for entry in cast("list[Any]", given)
-        if isinstance(entry, dict)
-    ]
+    entries = cast("list[dict[str, Any]]", given)
+    return [entry for entry in entries if isinstance(entry, dict)]  # pyright: ignore[reportUnnecessaryIsInstance]
