@@ -244,7 +244,20 @@ def test_a_record_comes_back_from_otlp_as_it_was(
         if record["end_time"] is not None and record["duration_ms"] is not None
     ]
     once = _reread(timed, path, dumps(request_of(timed)) + b"\n") if timed else []
-    assert same(once) == same(timed)
+    assert _said(same(once)) == _said(same(timed))
+
+
+def _said(records: List[Json]) -> List[Json]:
+    """Records whose contents are values: a list that holds no messages comes back as its JSON."""
+    for record in records:
+        for name in ("input", "output"):
+            content = record["attributes"].get(name)
+            if isinstance(content, str) and content[:1] in ("[", "{"):
+                try:
+                    record["attributes"][name] = json.loads(content)
+                except ValueError:
+                    continue  # cut off: a text
+    return records
 
 
 # -- queries ---------------------------------------------------------------------------------------
