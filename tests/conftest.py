@@ -140,7 +140,14 @@ def telemetry(bare_telemetry: Telemetry) -> Telemetry:
 
 
 @pytest.fixture(scope="session")
-def simulated() -> Iterator[SimulatedProviders]:
-    """The simulated providers, one server for all tests; what it received is in `.requests`."""
+def server_of_all() -> Iterator[SimulatedProviders]:
+    """The simulated providers, one server for all tests."""
     with SimulatedProviders() as started:
         yield started
+
+
+@pytest.fixture
+def simulated(server_of_all: SimulatedProviders) -> SimulatedProviders:
+    """The simulated providers; what they have received in this test is in `.requests`."""
+    server_of_all.forget()
+    return server_of_all

@@ -107,6 +107,10 @@ class SimulatedProviders:
         if self._thread is not None:
             self._thread.join()
 
+    def forget(self) -> None:
+        """Forget what has been received so far; `requests` begins anew."""
+        self._requests.clear()
+
     @property
     def url(self) -> str:
         """The server's address, without a path."""

@@ -68,8 +68,8 @@ def _described(reader: InMemoryMetricReader) -> Dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def client(simulated: SimulatedProviders) -> Iterator[Any]:
-    with make_client("sync", simulated.openai_url) as made:
+def client(server_of_all: SimulatedProviders) -> Iterator[Any]:
+    with make_client("sync", server_of_all.openai_url) as made:
         yield made
 
 

@@ -28,6 +28,7 @@ from typing import Any, Dict, List
 import yaml
 
 from tests.docs.pages import Block, blocks, commands_of, prepared
+from tests.launcher.running import other_instrumentors
 from tests.readme import masked
 from tests.support.endpoint import Endpoint, Received, Reply
 
@@ -54,6 +55,10 @@ def surroundings(simulated: Any) -> Dict[str, str]:
         simulated: The simulated providers.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
+    others = other_instrumentors()
+    if others:
+        # The pages tell of machines that have Peekr alone.
+        kept["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = others
     return {
         **kept,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")]),

@@ -31,8 +31,8 @@ NEEDS = {
 
 
 @pytest.fixture(scope="session")
-def surroundings(simulated: Any) -> Dict[str, str]:
-    return session.surroundings(simulated)
+def surroundings(server_of_all: Any) -> Dict[str, str]:
+    return session.surroundings(server_of_all)
 
 
 @pytest.fixture(scope="session")

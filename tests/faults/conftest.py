@@ -14,8 +14,8 @@ collect_ignore_glob = ["test_*.py"] if os.name == "nt" else []
 
 
 @pytest.fixture(scope="session")
-def nursery(simulated: SimulatedProviders) -> Iterator[Nursery]:
-    made = Nursery(simulated.openai_url)
+def nursery(server_of_all: SimulatedProviders) -> Iterator[Nursery]:
+    made = Nursery(server_of_all.openai_url)
     yield made
     made.stop()
 

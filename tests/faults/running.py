@@ -87,6 +87,11 @@ class Ended:
         return self.out.splitlines()
 
     @property
+    def is_peekr_named(self) -> bool:
+        """Whether stderr tells of Peekr; the folders of this machine may be named like it."""
+        return re.search(r"peekr(?!/\.|/tests|/examples)", self.err) is not None
+
+    @property
     def warned(self) -> List[str]:
         """What it wrote to stderr, line by line."""
         return self.err.splitlines()

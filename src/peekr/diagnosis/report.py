@@ -20,6 +20,9 @@ def at_exit() -> None:
     global _folder
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder and _folder is None:
+        # What a diagnosis loads at the end loads this, which the end is too late for.
+        import concurrent.futures.thread  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
         _folder = folder
         atexit.register(_write, os.getpid())
 
