@@ -140,10 +140,12 @@ class Endpoint:
             for connection in self.open:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-            self.open.clear()
             for thread in self.threads:
                 thread.join(1)  # not longer: one may be held by a test that has failed
             self.threads.clear()
+            for connection in self.open:
+                connection.close()
+            self.open.clear()
 
     def take(self, request: Received) -> Reply:
         with self._lock:
