@@ -10,7 +10,6 @@ OpenTelemetry's batch processor with an exporter that drops, which only queues.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import threading
@@ -22,7 +21,7 @@ from typing import Callable, Optional
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind
-from results import Section, say, table
+from results import Section, command, table
 from storage import ATTRIBUTES, LineProcessor
 
 import peekr
@@ -130,15 +129,5 @@ def measure(rounds: int, spans: int) -> list[Section]:
     return [Section("How long ending a span blocks", note, table(head, rows))]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure how long ending a span blocks.")
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--spans", type=int, default=400)
-    parser.add_argument("--json", help="write the sections to this file")
-    parsed = parser.parse_args()
-    say(measure(parsed.rounds, parsed.spans), parsed.json)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("Measure how long ending a span blocks.", measure, rounds=10, spans=400))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
-from typing import List, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional
 
 
 class Section(NamedTuple):
@@ -35,3 +36,16 @@ def say(sections: List[Section], path: Optional[str] = None) -> None:
         Path(path).write_text(json.dumps([section._asdict() for section in sections]), "utf-8")
     for section in sections:
         print(f"\n{section.title}\n{section.note}\n\n{section.body}")
+
+
+def command(
+    does: str, measure: Callable[[int, int], List[Section]], *, rounds: int, spans: int
+) -> int:
+    """The command line of a benchmark that measures spans in rounds; its exit code."""
+    parser = argparse.ArgumentParser(description=does)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--spans", type=int, default=spans)
+    parser.add_argument("--json", help="write the sections to this file")
+    parsed = parser.parse_args()
+    say(measure(parsed.rounds, parsed.spans), parsed.json)
+    return 0

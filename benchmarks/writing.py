@@ -12,7 +12,6 @@ everything is in the file.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sqlite3
 import sys
@@ -25,7 +24,7 @@ from typing import Any, Callable
 import orjson
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanKind
-from results import Section, say, table
+from results import Section, command, table
 from storage import ATTRIBUTES, LineProcessor, record
 
 import peekr
@@ -170,15 +169,5 @@ def measure(rounds: int, count: int) -> list[Section]:
     return [Section("Spans into a file", note, body + rates, summary=True)]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure what lies between span and file.")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--spans", type=int, default=2000)
-    parser.add_argument("--json", help="write the sections to this file")
-    parsed = parser.parse_args()
-    say(measure(parsed.rounds, parsed.spans), parsed.json)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("Measure what lies between span and file.", measure, rounds=15, spans=2000))

@@ -9,26 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from peekr import record
+
 __all__ = ["FIELDS", "Columns", "columns_of", "whole_columns"]
 
-FIELDS = (
-    "trace_id",
-    "span_id",
-    "parent_id",
-    "name",
-    "start_time",
-    "end_time",
-    "duration_ms",
-    "status",
-    "tenant_id",
-    "attributes",
-)
+FIELDS = tuple(name for name in record.FIELDS if name != "retention_class")
 """The columns, in this order."""
 
 Columns = list[Sequence[Any]]
 """A sequence a field, all of equal length; unchecked: values are of whatever types a file has."""
 
-_fields = itemgetter(*FIELDS)
+_fields: itemgetter[tuple[Any, ...]] = itemgetter(FIELDS[0], FIELDS[1], *FIELDS[2:])
 
 
 def whole_columns(documents: Iterable[Mapping[str, Any]]) -> Columns:
