@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
@@ -97,7 +98,23 @@ def attributes_of(span: Optional[ReadableSpan]) -> Dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def raised_faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_imports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Forget the modules that a test wrote itself, and where it had them looked for.
+
+    The first of all fixtures, so that it comes last: `monkeypatch` puts modules back.
+    """
+    path = list(sys.path)
+    known = set(sys.modules)
+    yield
+    sys.path[:] = path
+    written = str(tmp_path_factory.getbasetemp())
+    for name in set(sys.modules) - known:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(written):
+            del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def raised_faults(own_imports: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Raise faults of Peekr's own instead of containing them; see `contained_faults`."""
     monkeypatch.setenv("PEEKR_RAISE_FAULTS", "1")
     faults.reset()

@@ -222,7 +222,6 @@ def test_own_evaluators_are_found_in_the_current_directory(
     monkeypatch.chdir(file.parent)
     monkeypatch.setattr(sys, "path", [str(file.parent), *sys.path])
     (file.parent / "own_checks.py").write_text(OWN)
-    monkeypatch.delitem(sys.modules, "own_checks", raising=False)
     done = invoke(
         "t" + file.suffix, "--evaluator", "own_checks:Length", "--evaluator", "own_checks:awaited"
     )
@@ -230,7 +229,6 @@ def test_own_evaluators_are_found_in_the_current_directory(
     assert scores(file)[0] == {"Length": 0.22, "awaited": 0.25}
     done = invoke("t" + file.suffix, "--evaluator", "own_checks:leaving")
     assert (done.exit_code, "SystemExit: 3" in done.output) == (1, True)
-    monkeypatch.delitem(sys.modules, "own_checks")
 
 
 def test_records_of_earlier_versions_are_scored(tmp_path: Path) -> None:
