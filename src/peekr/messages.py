@@ -298,13 +298,17 @@ def to_record(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """
     made: list[dict[str, Any]] = []
     for entry in messages:
-        if len(entry) == 2:
+        reason = entry.get("finish_reason")
+        if len(entry) == 2 or (reason is not None and len(entry) == 3):
             parts = entry["parts"]
             if len(parts) == 1:
                 only = parts[0]
                 content = only.get("content")
                 if type(content) is str and len(only) == 2 and only.get("type") == "text":
-                    made.append({"role": entry["role"], "content": content})
+                    plain = {"role": entry["role"], "content": content}
+                    if reason is not None:
+                        plain["finish_reason"] = reason
+                    made.append(plain)
                     continue
         made.append(_to_record(entry))
     return made

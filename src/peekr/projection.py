@@ -27,7 +27,9 @@ _OPERATION = otel.GEN_AI_OPERATION_NAME
 _INPUT_MESSAGES = otel.GEN_AI_INPUT_MESSAGES
 _OUTPUT_MESSAGES = otel.GEN_AI_OUTPUT_MESSAGES
 _SYSTEM_INSTRUCTIONS = otel.GEN_AI_SYSTEM_INSTRUCTIONS
+_PROVIDER = otel.GEN_AI_PROVIDER_NAME
 _RESPONSE_MODEL = otel.GEN_AI_RESPONSE_MODEL
+_INPUT_TOKENS = otel.GEN_AI_USAGE_INPUT_TOKENS
 _FIRST_CHUNK = otel.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK
 _RECORD_NAME = own.PEEKR_RECORD_NAME
 _TENANT_ID = own.PEEKR_TENANT_ID
@@ -35,8 +37,8 @@ _RETENTION_CLASS = own.PEEKR_RETENTION_CLASS
 _JSON_ATTRIBUTES = own.PEEKR_JSON_ATTRIBUTES
 _SCORE = "gen_ai.evaluation.result"
 _TEXT_FIELDS = (
-    (_INPUT_MESSAGES, frozenset(("role", "parts"))),
-    (_OUTPUT_MESSAGES, frozenset(("role", "parts", "finish_reason"))),
+    (_INPUT_MESSAGES, frozenset(("role", "content"))),
+    (_OUTPUT_MESSAGES, frozenset(("role", "content", "finish_reason"))),
 )
 _CALLS = frozenset(("chat", "text_completion", "generate_content", "embeddings"))
 
@@ -118,9 +120,12 @@ def project(
         _unpack(source, source.pop(_JSON_ATTRIBUTES))
     name, events = span.name, span.events
     shape = shape_of(source)
-    if not (shape.is_plain or shape.is_own or (shape.is_today and _is_of_today(source, events))):
-        events = _translated(source, span)
-        shape = shape_of(source)
+    read: Optional[dict[str, Any]] = None
+    if not (shape.is_plain or shape.is_own):
+        read = _of_today(source, events) if shape.is_today else None
+        if read is None:
+            events = _translated(source, span)
+            shape = shape_of(source)
     attributes: dict[str, Any] = {plain: source[key] for key, plain in shape.copied}
     take = source.pop
     if shape.has_fields:
@@ -128,7 +133,7 @@ def project(
         tenant_id = take(_TENANT_ID, None) or tenant_id
         retention_class = take(_RETENTION_CLASS, None) or retention_class
     if _OPERATION in source:
-        _model_call(source, attributes)
+        _model_call(source, attributes, read)
     for key, plain in shape.renamed:
         attributes[plain] = take(key)
     for key, plain in shape.parsed:
@@ -146,9 +151,9 @@ def project(
     # Of spans of others the wall clock takes both times: it may have been set back in between.
     end_ns = max(start_ns, span.end_time or 0)
     return SpanRecord(
-        format(context.trace_id, "032x"),
-        format(context.span_id, "016x"),
-        None if parent is None else format(parent.span_id, "016x"),
+        f"{context.trace_id:032x}",
+        f"{context.span_id:016x}",
+        None if parent is None else f"{parent.span_id:016x}",
         name,
         start_ns / 1e9,
         end_ns / 1e9,
@@ -168,43 +173,47 @@ def _translated(source: dict[str, Any], span: FinishedSpan) -> Sequence[Any]:
     return draft.events
 
 
-def _is_of_today(source: dict[str, Any], events: Any) -> bool:
-    """Whether a span of somebody else's says nothing that would have to be translated.
+def _of_today(source: dict[str, Any], events: Any) -> Optional[dict[str, Any]]:
+    """The messages of a span of somebody else's that says nothing that has to be translated.
 
-    Errs on the side of translating, which takes as long as all the rest. Where it does not, the
-    messages are left in `source` as what their JSON text says.
+    They are in the record's form, by the attribute that holds them. None, to be on the side of
+    translating, where that is not certain; it takes as long as all the rest.
     """
     get = source.get
     operation = get(_OPERATION)
     if events or type(operation) is not str or operation not in _CALLS:
-        return False
-    provider = get(otel.GEN_AI_PROVIDER_NAME)
+        return None
+    provider = get(_PROVIDER)
     if provider is None or provider_name(provider) != provider:
-        return False
-    if type(get(otel.GEN_AI_USAGE_INPUT_TOKENS)) is str:
-        return False
+        return None
+    if type(get(_INPUT_TOKENS)) is str:
+        return None
     read: dict[str, Any] = {}
     for key, fields in _TEXT_FIELDS:
         raw = get(key)
         if raw is None:
             continue
-        try:
-            messages = read[key] = loads(raw)
-            for entry in messages:
-                (part,) = entry["parts"]
-                # Nothing but texts: tool calls and media have had other forms.
-                if len(part) != 2 or part["type"] != "text" or type(part["content"]) is not str:
-                    return False
-                if len(entry) > 2 and not fields.issuperset(entry):
-                    return False
-        except (ValueError, TypeError, KeyError):
-            return False
-    source.update(read)
-    return True
+        made = _messages(raw)
+        if made is None:
+            return None
+        read[key] = made
+        for entry in made:
+            # Nothing but texts: tool calls and media have had other forms.
+            if type(entry["content"]) is not str or (len(entry) > 2 and not fields >= entry.keys()):
+                return None
+    return read
 
 
-def _model_call(source: dict[str, Any], attributes: dict[str, Any]) -> None:
-    """What only model calls have; content moves from the conventions' form into the record's."""
+def _model_call(
+    source: dict[str, Any], attributes: dict[str, Any], read: Optional[dict[str, Any]]
+) -> None:
+    """What only model calls have; content moves from the conventions' form into the record's.
+
+    Args:
+        source: The span's attributes; what moves is taken out.
+        attributes: The record's.
+        read: Messages that are in the record's form already, by attribute.
+    """
     if "model" not in attributes and _RESPONSE_MODEL in source:
         attributes["model"] = source[_RESPONSE_MODEL]
     bare = source[_OPERATION] in _BARE_TEXT
@@ -224,14 +233,20 @@ def _model_call(source: dict[str, Any], attributes: dict[str, Any]) -> None:
     raw = source.pop(_INPUT_MESSAGES, None)
     system = source.pop(_SYSTEM_INSTRUCTIONS, None)
     if raw is not None or system is not None:
-        _input(raw, system, bare, attributes)
+        made = _messages(raw) if read is None else read.get(_INPUT_MESSAGES, [])
+        _input(raw, made, system, bare, attributes)
     raw = source.pop(_OUTPUT_MESSAGES, None)
     if raw is not None:
-        _output(raw, attributes)
+        _output(raw, _messages(raw) if read is None else read[_OUTPUT_MESSAGES], attributes)
 
 
-def _input(raw: Any, system: Any, bare: bool, attributes: dict[str, Any]) -> None:
-    made = _messages(raw) if raw is not None else []
+def _input(
+    raw: Any,
+    made: Optional[list[dict[str, Any]]],
+    system: Any,
+    bare: bool,
+    attributes: dict[str, Any],
+) -> None:
     if made is None:
         # Cut off by a limit that knows no JSON: what is left of the text.
         attributes["input"] = raw
@@ -249,19 +264,16 @@ def _input(raw: Any, system: Any, bare: bool, attributes: dict[str, Any]) -> Non
     attributes["input"] = made
 
 
-def _output(raw: Any, attributes: dict[str, Any]) -> None:
-    reasons = attributes.get("finish_reasons") or ()
-    try:
-        messages = loads(raw) if isinstance(raw, str) else raw
-        for index, entry in enumerate(messages):
-            # The reason stands in finish_reasons already, in the order of the messages.
-            reason = entry.get("finish_reason")
-            if reason is not None and reason == (reasons[index] if index < len(reasons) else ""):
-                del entry["finish_reason"]
-        made = to_record(messages)
-    except (ValueError, TypeError, KeyError, AttributeError):
+def _output(raw: Any, made: Optional[list[dict[str, Any]]], attributes: dict[str, Any]) -> None:
+    if made is None:
         attributes["output"] = raw
         return
+    reasons = attributes.get("finish_reasons") or ()
+    for index, entry in enumerate(made):
+        # The reason stands in finish_reasons already, in the order of the messages.
+        reason = entry.get("finish_reason")
+        if reason is not None and reason == (reasons[index] if index < len(reasons) else ""):
+            del entry["finish_reason"]
     if len(made) == 1 and len(made[0]) == 2 and isinstance(made[0]["content"], str):
         attributes["output"] = made[0]["content"]
         return
@@ -289,6 +301,8 @@ def _is_tool_call(part: Any) -> bool:
 
 def _messages(raw: Any) -> Optional[list[dict[str, Any]]]:
     """Messages in the record's form; None where the attribute holds something else."""
+    if raw is None:
+        return []
     try:
         return to_record(loads(raw) if isinstance(raw, str) else raw)
     except (ValueError, TypeError, KeyError, AttributeError):

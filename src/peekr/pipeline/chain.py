@@ -60,17 +60,17 @@ class Chain:
             last: Takes each span in the end.
         """
         self._stages = tuple(stages)
+        # Each with what goes on behind it.
+        self._steps = tuple(
+            (stage, partial(self, place=number + 1)) for number, stage in enumerate(stages)
+        )
         self._last = last
 
-    def __call__(self, span: ReadableSpan) -> None:
-        """Take one finished span."""
-        self._run(0, span)
-
-    def _run(self, place: int, span: ReadableSpan) -> None:
-        for number in range(place, len(self._stages)):
-            stage = self._stages[number]
+    def __call__(self, span: ReadableSpan, place: int = 0) -> None:
+        """Take one finished span, from the stage at this place on."""
+        for stage, resume in self._steps[place:]:
             try:
-                taken = stage.take(span, partial(self._run, number + 1))
+                taken = stage.take(span, resume)
             except Exception:
                 faults.report(f"processing a finished span ({type(stage).__name__})")
                 continue
@@ -133,6 +133,7 @@ class Late:
         if not made:
             # append() and [0] are one step each: whoever is first decides for all.
             made.append(self._make())
+            vars(self)["take"] = made[0].take  # the next spans go there straight away
         return made[0].take(span, resume)
 
     def flush(self, timeout_s: float) -> bool:

@@ -31,6 +31,8 @@ _SPECIAL = frozenset(
 )
 _PROVIDER = (otel.GEN_AI_PROVIDER_NAME, "provider", "gen_ai.system")
 _MODEL = (otel.GEN_AI_REQUEST_MODEL, "model")
+_ANSWERED = (otel.GEN_AI_RESPONSE_MODEL,)
+_TIER = frozenset((own.PEEKR_REQUEST_PARAMETERS, otel.OPENAI_RESPONSE_SERVICE_TIER))
 
 
 class Price(NamedTuple):
@@ -57,15 +59,18 @@ def price_of(
     tokens, output = _count(attributes, _INPUT), _count(attributes, _OUTPUT)
     if tokens is None and output is None:
         return None
-    given = attributes.get(own.PEEKR_REQUEST_PARAMETERS)
-    parameters = _document(given) if isinstance(given, str) else None
-    if isinstance(given, dict):
-        parameters = cast("dict[str, Any]", given)
+    tier = None
+    if not _TIER.isdisjoint(attributes):
+        given = attributes.get(own.PEEKR_REQUEST_PARAMETERS)
+        parameters = _document(given) if isinstance(given, str) else None
+        if isinstance(given, dict):
+            parameters = cast("dict[str, Any]", given)
+        tier = tier_of(attributes.get(otel.OPENAI_RESPONSE_SERVICE_TIER), parameters)
     rates = book.rates(
         _text(attributes, _PROVIDER),
         _text(attributes, _MODEL),
-        _text(attributes, (otel.GEN_AI_RESPONSE_MODEL,)),
-        tier_of(attributes.get(otel.OPENAI_RESPONSE_SERVICE_TIER), parameters),
+        _text(attributes, _ANSWERED),
+        tier,
         start_ns or time.time_ns(),
     )
     if rates is None or isinstance(rates, Pending):
@@ -93,6 +98,8 @@ def _count(attributes: Mapping[str, Any], names: tuple[str, ...]) -> Optional[in
         value = attributes.get(name)
         if type(value) is int and 0 <= value < 1_000_000_000_000_000:
             return value
+        if value is None:
+            continue
         if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e15:
             return int(value)
     return None
