@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 import peekr
 from peekr.cli.group import group
-from peekr.comparison import (
+from peekr.files.comparison import (
     MIN_CALLS,
     Difference,
     Experiment,

@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace.export import (
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import peekr
-from peekr import delivery
+from peekr.delivery import processor as delivery
 from peekr.exporters import (
     ConsoleExporter,
     JSONLExporter,

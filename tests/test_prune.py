@@ -19,8 +19,8 @@ from click.testing import CliRunner
 
 from peekr.cli.group import group
 from peekr.errors import ConfigurationError, PeekrError, UnreadableFileError
+from peekr.files.retention import DEFAULTS_S, Policy, plan, prune
 from peekr.record import SpanRecord
-from peekr.retention import DEFAULTS_S, Policy, plan, prune
 from peekr.store.jsonl import JsonlSink
 from peekr.store.sqlite import SqliteSink
 from tests.support.trace_files import span, write_jsonl, write_sqlite

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from peekr.cli.group import group
+from peekr.files.stepping import steps_of
 from peekr.record import SpanRecord
-from peekr.stepping import steps_of
 from tests.support.trace_files import NOW, agent_trace, span, write_jsonl, write_sqlite
 
 ID = "0" * 31 + "1"

@@ -13,9 +13,9 @@ from opentelemetry import context as otel_context
 from opentelemetry.propagate import extract, inject
 
 import peekr
-from peekr import threads
 from peekr.baggage import accept_baggage
 from peekr.context import NO_SCOPE, Scope, current_scope
+from peekr.manual import threads
 from tests.conftest import Telemetry, attributes_of
 from tests.support.loops import run
 

@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode
 
 import peekr
-from peekr import Span, end_span, get_current_span, span_view, start_span
+from peekr import Span, end_span, get_current_span, start_span
+from peekr.manual import span_view
 from tests.conftest import Telemetry, attributes_of
 
 

@@ -519,7 +519,7 @@ def test_fault_of_peekrs_own_does_not_reach_the_call(
     def broken(name: str) -> Any:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("peekr.decorator.open_span", broken)
+    monkeypatch.setattr("peekr.manual.decorator.open_span", broken)
     assert lookup(1) == 1
     assert lookup(2) == 2
 

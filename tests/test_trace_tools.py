@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from peekr.cli.group import group
-from peekr.difference import compare
-from peekr.exporting import COLUMNS
+from peekr.files.difference import compare
+from peekr.files.exporting import COLUMNS
 from peekr.record import SpanRecord
 from tests.support.trace_files import NOW, Record, agent_trace, span, write_jsonl, write_sqlite
 
@@ -294,7 +294,7 @@ def test_stats_count_what_the_file_holds(file: Path) -> None:
 def test_percentiles_are_nearest_ranks(
     durations: list[float], share: float, expected: Optional[float]
 ) -> None:
-    from peekr.inventory import KindCount
+    from peekr.files.inventory import KindCount
 
     count = KindCount()
     for duration in durations:
@@ -377,7 +377,8 @@ def test_no_terminal_means_no_bar(file: Path, tmp_path: Path) -> None:
 
 
 def test_view_tells_how_far_it_has_come(tmp_path: Path) -> None:
-    from peekr.store.query import Query, open_reader
+    from peekr.store.opening import open_reader
+    from peekr.store.query import Query
 
     path = write_jsonl(tmp_path / "t", (span(n, text="x" * 1000) for n in range(1, 5001)))
     for query in (Query(), Query(limit=5), Query(model="gpt-4o")):

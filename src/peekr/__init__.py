@@ -17,7 +17,6 @@ from peekr.late import public_names
 if TYPE_CHECKING:
     from peekr import alert, eval, exporters, guard
     from peekr.bootstrap import flush, instrument, shutdown, uninstrument
-    from peekr.decorator import trace
     from peekr.diagnosis import doctor
     from peekr.errors import (
         BudgetExceededError,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
         UnreadableFileError,
     )
     from peekr.eval.retrieval import clear_evidence, evidence, record_evidence
-    from peekr.experiments import experiment
     from peekr.exporters import (
         ConsoleExporter,
         HTTPExporter,
@@ -40,11 +38,13 @@ if TYPE_CHECKING:
         clear_exporters,
         remove_exporter,
     )
-    from peekr.feedbacks import export_feedback, feedback
+    from peekr.manual.decorator import trace
+    from peekr.manual.experiments import experiment
+    from peekr.manual.feedbacks import export_feedback, feedback
+    from peekr.manual.scopes import feature, session
+    from peekr.manual.span_view import Span
+    from peekr.manual.spans import end_span, get_current_span, span, start_span
     from peekr.middleware import FastAPIMiddleware, PeekrASGIMiddleware
-    from peekr.scopes import feature, session
-    from peekr.span_view import Span
-    from peekr.spans import end_span, get_current_span, span, start_span
 
 __all__ = [
     "BudgetExceededError",
@@ -106,28 +106,28 @@ _HOMES = {
     "PeekrError": "peekr.errors",
     "RedactionError": "peekr.errors",
     "SQLiteExporter": "peekr.exporters",
-    "Span": "peekr.span_view",
+    "Span": "peekr.manual.span_view",
     "UnreadableFileError": "peekr.errors",
     "add_exporter": "peekr.exporters",
     "clear_evidence": "peekr.eval.retrieval",
     "clear_exporters": "peekr.exporters",
     "doctor": "peekr.diagnosis",
-    "end_span": "peekr.spans",
+    "end_span": "peekr.manual.spans",
     "evidence": "peekr.eval.retrieval",
-    "experiment": "peekr.experiments",
-    "export_feedback": "peekr.feedbacks",
-    "feature": "peekr.scopes",
-    "feedback": "peekr.feedbacks",
+    "experiment": "peekr.manual.experiments",
+    "export_feedback": "peekr.manual.feedbacks",
+    "feature": "peekr.manual.scopes",
+    "feedback": "peekr.manual.feedbacks",
     "flush": "peekr.bootstrap",
-    "get_current_span": "peekr.spans",
+    "get_current_span": "peekr.manual.spans",
     "instrument": "peekr.bootstrap",
     "record_evidence": "peekr.eval.retrieval",
     "remove_exporter": "peekr.exporters",
-    "session": "peekr.scopes",
+    "session": "peekr.manual.scopes",
     "shutdown": "peekr.bootstrap",
-    "span": "peekr.spans",
-    "start_span": "peekr.spans",
-    "trace": "peekr.decorator",
+    "span": "peekr.manual.spans",
+    "start_span": "peekr.manual.spans",
+    "trace": "peekr.manual.decorator",
     "uninstrument": "peekr.bootstrap",
 }
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from peekr import faults, outlets
+from peekr import faults
+from peekr.delivery import outlets
 from peekr.late import loaded
 from peekr.pipeline.chain import Chain, Late
 from peekr.pricing.book import PriceBook
@@ -264,13 +265,13 @@ def _processors(exporter: Any) -> list[SpanProcessor]:
         return []
     from opentelemetry.sdk.trace.export import SpanExporter
 
-    from peekr.delivery import DeliveryProcessor
+    from peekr.delivery.processor import DeliveryProcessor
 
     if not isinstance(exporter, SpanExporter) or isinstance(
         getattr(exporter, "is_immediate", None), bool
     ):
         return [DeliveryProcessor([exporter])]  # also Peekr's own, which make their own batches
-    from peekr.batches import BoundedBatchProcessor
+    from peekr.delivery.batches import BoundedBatchProcessor
 
     return [BoundedBatchProcessor(exporter)]
 
@@ -279,7 +280,7 @@ def environment_processors(exporter: Any, processor: PeekrSpanProcessor) -> list
     """What `OTEL_EXPORTER_OTLP_ENDPOINT` asks for, where the provider is not the application's."""
     if not any(name.startswith(("OTEL_EXPORTER_OTLP", "OTEL_TRACES_EXP")) for name in os.environ):
         return []
-    from peekr.otlp_environment import EnvironmentProcessor, asked_for, is_otlp
+    from peekr.delivery.environment import EnvironmentProcessor, asked_for, is_otlp
 
     added = [one for held in outlets.added() for one in getattr(held, "exporters", ())]
     if any(map(is_otlp, (exporter, *added))):

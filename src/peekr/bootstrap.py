@@ -10,10 +10,12 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
-from peekr import assembly, config, faults, outlets, provider, threads, tracing
+from peekr import assembly, config, faults, provider, tracing
 from peekr.config import Settings
+from peekr.delivery import outlets
 from peekr.instrumentation.runtime import open_streams
 from peekr.instrumentation.sdks import leave_all, watch_all
+from peekr.manual import threads
 from peekr.semconv import own
 from peekr.termination import TerminationGuard
 

@@ -16,11 +16,13 @@ from opentelemetry import trace as otel_trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, TraceFlags, TraceState
 
-from peekr import bootstrap, outlets, spans, tracing
+from peekr import bootstrap, tracing
+from peekr.delivery import outlets
 from peekr.errors import ConfigurationError, RedactionError
 from peekr.guard.blocklist import Blocklist
 from peekr.guard.content import redacting
 from peekr.guard.pii import PIIRedact
+from peekr.manual import spans
 from peekr.pipeline.processor import PeekrSpanProcessor
 from peekr.semconv import otel, own
 

@@ -11,14 +11,14 @@ from typing import Any, Optional, Protocol, Union, runtime_checkable
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from peekr import outlets
 from peekr.cloud import CloudClient, seconds
-from peekr.delivery import DeliveryProcessor, suppress_on_this_thread
+from peekr.delivery import outlets
+from peekr.delivery.processor import DeliveryProcessor, suppress_on_this_thread
 from peekr.errors import ConfigurationError
+from peekr.manual.span_view import Span
 from peekr.openinference import OpenInferenceExporter
 from peekr.pipeline.project import project
 from peekr.record import SpanRecord
-from peekr.span_view import Span
 from peekr.store import RecordSink
 
 __all__ = [

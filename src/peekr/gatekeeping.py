@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Optional
 from peekr.config import Settings
 from peekr.guard.base import as_guardrail
 from peekr.instrumentation.gate import Gate
+from peekr.manual.span_view import Span
 from peekr.pipeline.blocking import ScoreStage
-from peekr.span_view import Span
 
 __all__ = ["Gatekeeping", "gatekeeping"]
 

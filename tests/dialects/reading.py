@@ -14,8 +14,9 @@ from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 
 from peekr.pipeline.project import project
 from peekr.record import SpanRecord
+from peekr.store.opening import open_reader
 from peekr.store.otlp.decode import RawSpan, StoredSpan, contents
-from peekr.store.query import Query, open_reader
+from peekr.store.query import Query
 
 FOLDER = Path(__file__).parent / "samples"
 FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in (".jsonl", ".db"))

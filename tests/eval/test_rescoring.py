@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from peekr.cli.group import group
+from peekr.files.rescoring import load_evaluator
 from peekr.record import SpanRecord
-from peekr.rescoring import load_evaluator
 from peekr.store.amend import amend
 from peekr.store.jsonl import JsonlSink
 from peekr.store.sqlite import SqliteSink

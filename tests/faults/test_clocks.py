@@ -20,7 +20,7 @@ for module in list(sys.modules.values()):
         found = getattr(module, name, None)
         if type(found).__name__ == "builtin_function_or_method" and found in fakes:
             setattr(module, name, fakes[found])
-import peekr.http_request, peekr.middleware
+import peekr.middleware.request, peekr.middleware.asgi
 from opentelemetry.sdk import trace as sdk_trace
 assert sdk_trace.time_ns is fakes[real_time_ns]
 """

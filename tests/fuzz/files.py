@@ -10,7 +10,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from hypothesis import strategies as st
 
-from peekr.store.query import Query, open_reader
+from peekr.store.opening import open_reader
+from peekr.store.query import Query
 from peekr.store.sqlite.schema import COLUMNS
 from tests.dialects.reading import FILES
 

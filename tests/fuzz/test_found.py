@@ -26,9 +26,10 @@ from peekr.instrumentation.openai.chat import CHAT
 from peekr.instrumentation.openai.embeddings import EMBEDDINGS
 from peekr.instrumentation.openai.responses import RESPONSES
 from peekr.instrumentation.sound import clean, count, joined
-from peekr.otlp import request_of
 from peekr.record import SpanRecord
-from peekr.store.query import Query, open_reader
+from peekr.store.opening import open_reader
+from peekr.store.otlp.encode import request_of
+from peekr.store.query import Query
 
 from .wire import aws_message
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from peekr.encoding import dumps
 from peekr.errors import UnreadableFileError
-from peekr.otlp import request_of
 from peekr.record import SpanRecord
 from peekr.store.jsonl import JsonlSink
-from peekr.store.query import Query, open_reader
+from peekr.store.opening import open_reader
+from peekr.store.otlp.encode import request_of
+from peekr.store.query import Query
 from peekr.store.sqlite import SqliteSink
 from tests.dialects.reading import FILES, read
 from tests.otlp.test_reading_back import same

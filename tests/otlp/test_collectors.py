@@ -17,8 +17,9 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 import peekr
-from peekr import batches, delivery
-from peekr.batches import BoundedBatchProcessor
+from peekr.delivery import batches
+from peekr.delivery import processor as delivery
+from peekr.delivery.batches import BoundedBatchProcessor
 from tests.conftest import Telemetry
 from tests.otlp.collector import GrpcCollector, HttpCollector, up
 from tests.support.endpoint import Reply, free_port, until

@@ -14,9 +14,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 import peekr
 from peekr import shapes
-from peekr.otlp import request_of, span_of
-from peekr.otlp_wire import encoded
 from peekr.record import SpanRecord
+from peekr.store.otlp.encode import request_of, span_of
+from peekr.store.otlp.wire import encoded
 from tests.conftest import Telemetry
 from tests.otlp.spans import as_opentelemetry_sends, decoded
 from tests.support.drive import drive

@@ -9,8 +9,8 @@ from typing import Any, Dict, List
 import pytest
 
 from peekr.encoding import dumps
-from peekr.otlp import request_of
 from peekr.record import SpanRecord
+from peekr.store.otlp.encode import request_of
 from tests.dialects.reading import FILES, read
 from tests.support.trace_files import span
 

@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 
 from peekr.cli.group import group
 from peekr.errors import PeekrError
-from peekr.ledger import Ledger, ledger_path
 from peekr.record import SpanRecord
+from peekr.shipping.ledger import Ledger, ledger_path
 from peekr.store import backoff
 from tests.otlp.collector import GrpcCollector, HttpCollector, up
 from tests.support.endpoint import Reply, certificate, running, until

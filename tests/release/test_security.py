@@ -23,7 +23,7 @@ import peekr
 from peekr.cli.group import group
 from peekr.guard import PIIRedact
 from peekr.http_client import HttpClient
-from peekr.ledger import Ledger
+from peekr.shipping.ledger import Ledger
 from peekr.store.spool import Spool
 from simulated_providers import SimulatedProviders
 from tests.conftest import Telemetry

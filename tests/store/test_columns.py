@@ -13,7 +13,7 @@ import pytest
 from peekr.errors import UnreadableFileError
 from peekr.store.columns import FIELDS, Columns, columns_of
 from peekr.store.jsonl.read import JsonlReader
-from peekr.store.query import open_reader
+from peekr.store.opening import open_reader
 from peekr.store.sqlite.read import SqliteReader
 from tests.support.trace_files import NOW, Record, span, write_jsonl, write_sqlite
 

@@ -11,8 +11,9 @@ from typing import Any, Dict, List, Optional, Tuple
 import pytest
 
 from peekr.errors import UnreadableFileError
+from peekr.store.opening import open_reader
 from peekr.store.otlp import OtlpReader, is_otlp
-from peekr.store.query import Query, Trace, open_reader
+from peekr.store.query import Query, Trace
 from tests.support.trace_files import span as record
 from tests.support.trace_files import trace_id
 

@@ -8,7 +8,8 @@ from typing import Callable, Optional
 import pytest
 
 from peekr.errors import UnreadableFileError
-from peekr.store.query import Query, Selection, open_reader
+from peekr.store.opening import open_reader
+from peekr.store.query import Query, Selection
 from tests.support.trace_files import (
     NOW,
     Record,

@@ -13,7 +13,8 @@ import click
 
 from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
-from peekr.store.query import Query, Trace, open_reader
+from peekr.store.opening import open_reader
+from peekr.store.query import Query, Trace
 
 __all__ = ["chooses", "default_file", "moment", "query_of", "trace_named"]
 

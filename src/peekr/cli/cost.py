@@ -16,7 +16,7 @@ from peekr.encoding import dumps
 from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean, clean_json
 from peekr.pricing.book import PriceBook
-from peekr.store.query import open_reader
+from peekr.store.opening import open_reader
 
 __all__ = ["cost"]
 

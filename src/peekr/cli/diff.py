@@ -9,8 +9,8 @@ import click
 
 from peekr.cli.choosing import default_file, trace_named
 from peekr.cli.output import Output
-from peekr.difference import Difference, FirstDifference, Pair, compare
 from peekr.encoding import dumps
+from peekr.files.difference import Difference, FirstDifference, Pair, compare
 from peekr.plaintext import clean, clean_json
 from peekr.render.style import Palette
 from peekr.summary import format_cost, format_duration, shorten

@@ -12,8 +12,8 @@ from peekr.errors import ConfigurationError, PeekrError
 from peekr.eval.hallucination import Hallucination
 from peekr.eval.judge import Judge
 from peekr.eval.rubric import Rubric
+from peekr.files.rescoring import Rescoring, load_evaluator
 from peekr.plaintext import clean
-from peekr.rescoring import Rescoring, load_evaluator
 from peekr.store.amend import require_amendable
 from peekr.store.query import Query
 

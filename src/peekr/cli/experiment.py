@@ -9,7 +9,9 @@ from typing import Any, Optional
 import click
 
 from peekr.cli.output import Output
-from peekr.comparison import (
+from peekr.encoding import dumps
+from peekr.errors import UnreadableFileError
+from peekr.files.comparison import (
     MIN_CALLS,
     Difference,
     Experiment,
@@ -18,10 +20,8 @@ from peekr.comparison import (
     mean,
     percentile,
 )
-from peekr.encoding import dumps
-from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean, clean_json
-from peekr.store.query import open_reader
+from peekr.store.opening import open_reader
 from peekr.summary import format_cost, format_duration
 
 __all__ = ["experiment"]

@@ -12,10 +12,11 @@ import click
 from peekr.cli.choosing import chooses, default_file, query_of
 from peekr.cli.progress import counted
 from peekr.errors import PeekrError
-from peekr.exporting import FORMATS, export_records, format_of, replacing
+from peekr.files.exporting import FORMATS, export_records, format_of, replacing
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
-from peekr.store.query import Query, Reader, open_reader
+from peekr.store.opening import open_reader
+from peekr.store.query import Query, Reader
 
 __all__ = ["export"]
 

@@ -15,7 +15,8 @@ import click
 from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
-from peekr.store.query import Query, Reader, Trace, open_reader
+from peekr.store.opening import open_reader
+from peekr.store.query import Query, Reader, Trace
 
 __all__ = ["LiveTraces", "follow_file"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from peekr.merging import merge_files
+from peekr.files.merging import merge_files
 from peekr.plaintext import clean
 
 __all__ = ["merge"]

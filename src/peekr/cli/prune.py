@@ -11,9 +11,9 @@ from typing import Any, Optional
 
 import click
 
+from peekr.files.retention import DEFAULTS_S, ClassPlan, Plan, Policy, plan
+from peekr.files.retention import prune as delete
 from peekr.plaintext import clean
-from peekr.retention import DEFAULTS_S, ClassPlan, Plan, Policy, plan
-from peekr.retention import prune as delete
 
 __all__ = ["prune"]
 

@@ -12,9 +12,9 @@ import click
 
 from peekr.cli.choosing import default_file, trace_named
 from peekr.cli.output import Output
+from peekr.files.stepping import Step, steps_of
 from peekr.render.view import TraceView
-from peekr.stepping import Step, steps_of
-from peekr.store.query import open_reader
+from peekr.store.opening import open_reader
 from peekr.summary import format_duration, shorten
 
 __all__ = ["replay"]

@@ -13,8 +13,8 @@ import click
 from peekr.cli.diff import lines_of
 from peekr.cli.output import Output
 from peekr.cli.progress import progress
-from peekr.difference import compare_calls
 from peekr.encoding import dumps, loads
+from peekr.files.difference import compare_calls
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
 from peekr.render.style import Palette

@@ -14,12 +14,12 @@ import click
 
 from peekr.cli.progress import progress
 from peekr.cloud import CloudClient
-from peekr.destinations import Destination, OtlpGrpc, OtlpHttp, PeekrHttp
-from peekr.ledger import Ledger, ledger_path
 from peekr.plaintext import clean
-from peekr.ship import Report, count
-from peekr.ship import ship as send
-from peekr.store.query import open_reader
+from peekr.shipping.destinations import Destination, OtlpGrpc, OtlpHttp, PeekrHttp
+from peekr.shipping.ledger import Ledger, ledger_path
+from peekr.shipping.ship import Report, count
+from peekr.shipping.ship import ship as send
+from peekr.store.opening import open_reader
 
 __all__ = ["ship"]
 

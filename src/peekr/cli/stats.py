@@ -13,9 +13,9 @@ from peekr.cli.choosing import default_file
 from peekr.cli.output import Output
 from peekr.cli.progress import counted
 from peekr.encoding import dumps
-from peekr.inventory import Inventory, KindCount, file_bytes, take_inventory
+from peekr.files.inventory import Inventory, KindCount, file_bytes, take_inventory
 from peekr.plaintext import clean, clean_json
-from peekr.store.query import open_reader
+from peekr.store.opening import open_reader
 from peekr.summary import format_duration, shorten
 
 __all__ = ["stats"]

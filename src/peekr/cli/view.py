@@ -13,11 +13,12 @@ from peekr.cli.output import Output
 from peekr.cli.progress import progress
 from peekr.encoding import dumps
 from peekr.errors import UnreadableFileError
-from peekr.inventory import file_bytes
+from peekr.files.inventory import file_bytes
 from peekr.plaintext import clean, clean_json
 from peekr.record import SpanRecord
 from peekr.render.view import TraceView
-from peekr.store.query import Query, Reader, Trace, open_reader
+from peekr.store.opening import open_reader
+from peekr.store.query import Query, Reader, Trace
 
 __all__ = ["view"]
 

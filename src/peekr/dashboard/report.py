@@ -20,10 +20,11 @@ from peekr.dashboard.details import CUT_CHARS, MAX_SPANS, trace_detail
 from peekr.dashboard.groups import marginals_of
 from peekr.dashboard.payload import core_of, facts_of, listed_rows, scores_of, traces_of
 from peekr.encoding import dumps
-from peekr.exporting import replacing
-from peekr.inventory import file_bytes
+from peekr.files.exporting import replacing
+from peekr.files.inventory import file_bytes
 from peekr.store.columns import Columns, columns_of
-from peekr.store.query import Reader, Trace, open_reader
+from peekr.store.opening import open_reader
+from peekr.store.query import Reader, Trace
 
 __all__ = ["Report", "write_report"]
 

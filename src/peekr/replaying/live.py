@@ -17,6 +17,7 @@ from peekr.errors import ReplayError
 from peekr.eval.evaluator import as_evaluators
 from peekr.eval.results import scores_of
 from peekr.eval.scoring import evaluate, is_evaluated
+from peekr.files.rescoring import load_evaluator
 from peekr.instrumentation.sdks import add_admission, remove_admission
 from peekr.pricing.book import PriceBook
 from peekr.pricing.spans import Price, price_of
@@ -24,7 +25,6 @@ from peekr.record import SpanRecord
 from peekr.replaying.answers import is_model_call
 from peekr.replaying.requests import Asking, is_embedding, rebuild
 from peekr.replaying.taken import TakenTrace
-from peekr.rescoring import load_evaluator
 from peekr.semconv import otel, own
 
 __all__ = ["NAME", "Run", "estimate_usd", "evaluators_for", "requests_of", "send"]

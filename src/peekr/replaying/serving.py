@@ -197,7 +197,8 @@ def offline(
         UnreadableFileError: the file cannot be read, or has no such trace.
         ReplayError: what was recorded cannot be replayed; the message says why.
     """
-    from peekr.store.query import Query, open_reader
+    from peekr.store.opening import open_reader
+    from peekr.store.query import Query
 
     with closing(open_reader(os.fspath(path))) as reader:
         traces = list(reader.select(Query(trace=trace_id)).traces)

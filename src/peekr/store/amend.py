@@ -11,7 +11,7 @@ from peekr.errors import PeekrError
 from peekr.plaintext import clean
 from peekr.store.jsonl.amend import amend_jsonl
 from peekr.store.jsonl.read import JsonlReader
-from peekr.store.query import open_reader
+from peekr.store.opening import open_reader
 from peekr.store.sqlite.amend import amend_sqlite
 from peekr.store.sqlite.read import SqliteReader
 

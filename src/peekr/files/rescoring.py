@@ -21,7 +21,8 @@ from peekr.eval.scoring import Finding, evaluate, failed, is_evaluated, said_of
 from peekr.record import SpanRecord
 from peekr.semconv import otel
 from peekr.store.amend import SpanKey, amend
-from peekr.store.query import Query, open_reader
+from peekr.store.opening import open_reader
+from peekr.store.query import Query
 
 __all__ = ["Outcome", "Rescoring", "load_evaluator"]
 

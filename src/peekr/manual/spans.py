@@ -27,8 +27,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import StatusCode
 
 from peekr import faults, tracing
+from peekr.manual.span_view import Span
 from peekr.semconv import own as names
-from peekr.span_view import Span
 from peekr.tracing import OWN_SPAN, SPAN
 
 __all__ = [

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from peekr.cloud import CloudClient
 from peekr.encoding import dumps
 from peekr.http_client import Answer, HttpClient, address_of
-from peekr.otlp import request_of
-from peekr.otlp_wire import encoded
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
+from peekr.store.otlp.encode import request_of
+from peekr.store.otlp.wire import encoded
 
 __all__ = ["Destination", "OtlpGrpc", "OtlpHttp", "PeekrHttp"]
 

@@ -13,10 +13,10 @@ from typing import Any, Callable, NamedTuple, Optional, TypeVar, Union, cast
 from opentelemetry import context as otel_context
 
 from peekr.context import current_scope
-from peekr.decorator import trace
 from peekr.errors import ConfigurationError
-from peekr.generators import BareRun, wrap_async_generator, wrap_generator
-from peekr.scopes import ScopeBlock
+from peekr.manual.decorator import trace
+from peekr.manual.generators import BareRun, wrap_async_generator, wrap_generator
+from peekr.manual.scopes import ScopeBlock
 
 __all__ = ["experiment"]
 

@@ -122,7 +122,7 @@ def _jsonl(records: Iterable[SpanRecord], stream: IO[bytes]) -> int:
 
 
 def _otlp_json(records: Iterable[SpanRecord], stream: IO[bytes]) -> int:
-    from peekr.otlp import request_of
+    from peekr.store.otlp.encode import request_of
 
     count = 0
     for batch in _batches(records):

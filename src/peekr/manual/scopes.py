@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 from peekr.baggage import allowed, carry
 from peekr.config import retention_class_of
 from peekr.context import Scope, current_scope, with_scope
-from peekr.generators import BareRun, wrap_async_generator, wrap_generator
+from peekr.manual.generators import BareRun, wrap_async_generator, wrap_generator
 
 __all__ = ["ScopeBlock", "feature", "session"]
 

@@ -19,7 +19,7 @@ def encoded(request: Mapping[str, Any]) -> bytes:
     """An `ExportTraceServiceRequest` in protobuf.
 
     Args:
-        request: In the JSON form, as `peekr.otlp` makes it.
+        request: In the JSON form, as `peekr.store.otlp.encode` makes it.
     """
     return _message(request, _REQUEST)
 

@@ -18,8 +18,8 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from peekr.manual.span_view import thawed
 from peekr.pipeline.project import project
-from peekr.span_view import thawed
 from peekr.store.outage import Outage
 
 __all__ = ["DeliveryProcessor", "chars_of", "suppress_on_this_thread"]

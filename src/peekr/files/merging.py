@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from peekr.encoding import dumps
 from peekr.errors import PeekrError
-from peekr.exporting import replacing
+from peekr.files.exporting import replacing
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
-from peekr.store.query import open_reader
+from peekr.store.opening import open_reader
 
 __all__ = ["Merged", "is_database", "merge_files"]
 

@@ -7,13 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-from peekr.destinations import Destination
 from peekr.errors import PeekrError
 from peekr.http_client import Answer
-from peekr.ledger import Ledger
 from peekr.record import SpanRecord
+from peekr.shipping.destinations import Destination
+from peekr.shipping.ledger import Ledger
 from peekr.store.backoff import Backoff
-from peekr.store.query import open_reader
+from peekr.store.opening import open_reader
 
 __all__ = ["Report", "count", "ship"]
 

@@ -12,9 +12,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import StatusCode
 
 from peekr import faults
-from peekr.routes import told
+from peekr.manual.span_view import Span
+from peekr.middleware.routes import told
 from peekr.semconv import otel, own
-from peekr.span_view import Span
 
 __all__ = [
     "METHODS",

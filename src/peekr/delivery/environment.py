@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from peekr.batches import BoundedBatchProcessor
+from peekr.delivery.batches import BoundedBatchProcessor
 
 __all__ = ["EnvironmentProcessor", "asked_for", "is_otlp"]
 

@@ -134,7 +134,7 @@ def export_feedback(
 
 
 def _examples(traces: list[tuple[str, list[SpanRecord]]]) -> list[dict[str, Any]]:
-    from peekr.fine_tuning import NotTrainableError, example
+    from peekr.files.fine_tuning import NotTrainableError, example
 
     made: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
@@ -156,7 +156,8 @@ def _examples(traces: list[tuple[str, list[SpanRecord]]]) -> list[dict[str, Any]
 def _traces(path: str, wanted: set[str]) -> dict[str, list[SpanRecord]]:
     """The spans of the wanted traces; none where the file has no spans yet."""
     from peekr.errors import UnreadableFileError
-    from peekr.store.query import Query, open_reader
+    from peekr.store.opening import open_reader
+    from peekr.store.query import Query
 
     found: dict[str, list[SpanRecord]] = {}
     if not wanted:

@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind
 from peekr import faults, tracing
 from peekr.baggage import accept_baggage, allowed
 from peekr.context import current_scope, with_scope
-from peekr.http_request import (
+from peekr.middleware.request import (
     METHODS,
     ForeignRequest,
     HttpRequest,
@@ -31,8 +31,8 @@ from peekr.http_request import (
     identifier,
     server_attributes,
 )
+from peekr.middleware.routes import layers, resolve
 from peekr.pipeline.skip import skip
-from peekr.routes import layers, resolve
 from peekr.semconv import otel
 
 __all__ = ["SKIPPED_PATHS", "FastAPIMiddleware", "PeekrASGIMiddleware"]

@@ -11,11 +11,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN
 
 from peekr import faults, tracing
-from peekr.generators import wrap_async_generator, wrap_generator
+from peekr.manual.generators import wrap_async_generator, wrap_generator
+from peekr.manual.span_view import Span
+from peekr.manual.spans import close, leave, open_span
 from peekr.messages import dump, head
 from peekr.semconv import own
-from peekr.span_view import Span
-from peekr.spans import close, leave, open_span
 from peekr.values import MAX_CHARS, jsonable
 
 __all__ = ["MAX_YIELDED", "trace"]

@@ -17,7 +17,8 @@ from peekr.config import RETENTION_CLASSES
 from peekr.errors import ConfigurationError, PeekrError
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
-from peekr.store.query import Reader, open_reader
+from peekr.store.opening import open_reader
+from peekr.store.query import Reader
 
 __all__ = ["DEFAULTS_S", "ClassPlan", "Plan", "Policy", "plan", "prune"]
 

@@ -1,0 +1,1 @@
+"""What is done with whole trace files: counted, compared, merged, exported, pruned, rescored."""

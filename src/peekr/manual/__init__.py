@@ -1,0 +1,1 @@
+"""What an application writes itself: `@trace`, spans by hand, sessions, experiments, feedback."""
