@@ -9,9 +9,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any, Optional
 
@@ -21,6 +23,7 @@ from click.testing import CliRunner, Result
 
 import peekr
 from peekr.cli import COMMANDS, help_text
+from peekr.cli.choosing import moment
 from peekr.cli.follow import LiveTraces
 from peekr.cli.group import group
 from peekr.record import SpanRecord
@@ -188,6 +191,38 @@ def test_since_counts_back_from_now(tmp_path: Path) -> None:
         assert result.output.count("trace_id") == count, since
 
 
+_MOMENT = datetime(2025, 11, 24, 20, 0, 0, 500_000, tzinfo=timezone.utc).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2025-11-24T20:00:00.5Z", _MOMENT),
+        ("2025-11-24 20:00:00,500000789z", _MOMENT),
+        ("2025-11-24T22:00:00.5+02:00", _MOMENT),
+        ("20251124T143000.5-0530", _MOMENT),
+        ("2025-11-24T20:00:00.5 +00", _MOMENT),
+        ("1764014400.5", _MOMENT),
+        ("1764014400", _MOMENT - 0.5),
+        ("2025-11-24", datetime(2025, 11, 24).timestamp()),
+        ("20251124", datetime(2025, 11, 24).timestamp()),
+        ("2025-11-24T20:00", datetime(2025, 11, 24, 20).timestamp()),
+    ],
+)
+def test_since_takes_times_as_logs_and_records_have_them(text: str, meant: float) -> None:
+    context = click.Context(group)
+    assert moment(context, click.Option(["--since"]), text) == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "-5m", "2025", "yesterday", "2025-13-01", "2025-11-24T25:00", "99999-01-01"]
+)
+def test_since_says_what_is_no_time(text: str) -> None:
+    said = run("view", "x", "--since", text)
+    assert said.exit_code == 2
+    assert f"'{text}' is no time: use 10m, 2h, 3d or 2026-01-31T12:00" in said.output
+
+
 def test_a_trace_is_named_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     records = [{**span(1), "trace_id": name} for name in ("abc1", "abc2", "abd", "abd1")]
     path = str(write_jsonl(tmp_path / "t", records))
@@ -197,7 +232,9 @@ def test_a_trace_is_named_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     assert "trace abd1" not in whole
     several = run("view", path, "--trace", "abc")
     assert several.exit_code == 2
-    assert "fits 2 traces: abc1, abc2" in several.output
+    assert several.output.endswith("'abc' fits 2 traces: abc1, abc2\n")
+    all_of_them = run("view", path, "--trace", "ab")
+    assert all_of_them.output.endswith("'ab' fits 4 traces: abc2, abd, abd1, …\n")
     missing = process("view", path, "--trace", "x\x1b")
     assert missing.returncode == 1
     assert missing.stderr == f"{path}: no trace with the id x\\x1b\n"
@@ -317,6 +354,86 @@ def test_a_full_disk_is_said(jsonl: Path) -> None:
         )
     assert done.returncode == 1
     assert done.stderr == "peekr: No space left on device\n"
+
+
+@POSIX
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_a_full_disk_is_said_without_click_too(argument: str) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "peekr.cli", argument],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "peekr: No space left on device\n")
+
+
+@POSIX
+@pytest.mark.parametrize("arguments", ["--help", "view {}", "stats {} --json", "export {}"])
+def test_closed_streams_are_no_fault(jsonl: Path, arguments: str) -> None:
+    command = f"exec {sys.executable} -m peekr.cli {arguments.format(jsonl)}"
+    silent = subprocess.run(
+        ["/bin/sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (silent.returncode, silent.stderr) == (0, "")
+    unseen = subprocess.run(
+        ["/bin/sh", "-c", f"{command} 2>&-"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert unseen.returncode == 0
+    assert unseen.stdout
+
+
+# -- what is written ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["dashboard", "export --format csv"])
+def test_no_trace_file_is_written_over(tmp_path: Path, jsonl: Path, command: str) -> None:
+    before = jsonl.read_bytes()
+    link = tmp_path / "link"
+    try:
+        link.symlink_to(jsonl)
+    except OSError:
+        link = jsonl
+    for output in (jsonl, link):
+        done = process(*command.split(), str(jsonl), "-o", str(output))
+        assert done.returncode == 2
+        assert done.stderr.endswith(f"{output} is the file that is read: name another\n")
+    database = write_sqlite(tmp_path / "other", [span(1)])
+    done = process(*command.split(), str(jsonl), "-o", str(database))
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"{database} is a database, not written over: name another\n")
+    assert jsonl.read_bytes() == before
+    assert run("view", str(database)).exit_code == 0
+
+
+def test_export_names_the_command_that_writes_sqlite(tmp_path: Path, jsonl: Path) -> None:
+    done = process("export", str(jsonl), "-o", str(tmp_path / "new.db"))
+    assert done.returncode == 2
+    assert done.stderr.endswith("SQLite is written by merge: peekr merge FILE -o NEW.db\n")
+    assert not (tmp_path / "new.db").exists()
+
+
+@POSIX
+@pytest.mark.parametrize("command", ["dashboard", "export"])
+def test_what_is_no_file_is_written_into_and_stays(jsonl: Path, command: str) -> None:
+    # The link to a pipe; replaced, it would be gone for every program on the machine.
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "out"
+        output.symlink_to("/dev/stdout")
+        done = process(command, str(jsonl), "-o", str(output))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Wrote " in done.stdout
+        assert len(done.stdout) > 1000
+        assert [path.name for path in Path(folder).iterdir()] == ["out"]
+        assert output.is_symlink()
+
+
+def test_export_takes_a_dash_for_standard_output(jsonl: Path) -> None:
+    assert process("export", str(jsonl), "-o", "-").stdout == process("export", str(jsonl)).stdout
 
 
 class Follower:

@@ -403,7 +403,7 @@ def test_a_long_table_says_what_it_leaves_out(file: Any) -> None:
         (["--by", "moon"], "moon is none of model, provider"),
         (["--json", "--csv"], "exclude each other"),
         (["--csv", "--by", "user", "--by", "model"], "one table"),
-        (["--since", "soon"], "soon is no time"),
+        (["--since", "soon"], "'soon' is no time"),
     ],
 )
 def test_wrong_usage_ends_with_2(file: Any, arguments: List[str], said: str) -> None:
@@ -451,7 +451,7 @@ def test_reading_sums_loads_neither_opentelemetry_nor_the_price_table(tmp_path: 
     path = tmp_path / "traces.jsonl"
     path.write_text(json.dumps(call(1)) + "\n")
     program = (
-        "import sys; from peekr.costs import report; from peekr.store.query import open_reader\n"
+        "import sys; from peekr.costs import report; from peekr.store.opening import open_reader\n"
         "assert report(open_reader(sys.argv[1]), [('model',)]).total.calls == 1\n"
         "print([m for m in ('opentelemetry', 'genai_prices', 'rich', 'pydantic')"
         " if m in sys.modules])"

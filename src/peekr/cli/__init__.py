@@ -17,7 +17,10 @@ __all__ = ["COMMANDS", "help_text", "main", "version_text"]
 
 COMMANDS = {
     "completion": ("peekr.cli.completion", "Print the script for a shell's completion."),
-    "cost": ("peekr.cli.cost", "Sum up what model calls cost, by model, tenant, user, day, …."),
+    "cost": (
+        "peekr.cli.cost",
+        "Sum up what model calls cost, by model, tenant, user, day and more.",
+    ),
     "dashboard": ("peekr.cli.dashboard", "Write a trace file as one HTML page."),
     "diff": ("peekr.cli.diff", "Compare two traces: the first message that differs, tokens, cost."),
     "doctor": ("peekr.cli.doctor", "Say what is watched, by whom, and what is wrong."),
@@ -63,14 +66,13 @@ def version_text() -> str:
 def main() -> None:
     """Run the command line; ends the process with 0, 1 (input unusable) or 2 (wrong usage)."""
     arguments = sys.argv[1:]
+    _open_streams()
     try:
         if arguments in (["--help"], ["-h"]):
-            sys.stdout.write(help_text())
-            sys.stdout.flush()
+            _print(help_text())
             return
         if arguments == ["--version"]:
-            sys.stdout.write(version_text())
-            sys.stdout.flush()
+            _print(version_text())
             return
         if not arguments and "_PEEKR_COMPLETE" not in os.environ:
             # click's answer differs from version to version.
@@ -83,6 +85,28 @@ def main() -> None:
         from peekr.cli.output import abandon_stdout
 
         abandon_stdout()
+
+
+def _open_streams() -> None:
+    """Give standard output and errors that are closed (`>&-`) a place where nobody reads."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison]
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from peekr.cli.output import abandon_stdout
+
+        abandon_stdout()
+        sys.stderr.write(f"peekr: {error.strerror or error}\n")
+        sys.exit(1)
 
 
 _READING = frozenset(("cost", "diff", "stats", "view"))

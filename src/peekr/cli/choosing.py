@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import Any, Callable, Optional, TypeVar
@@ -16,9 +17,16 @@ from peekr.plaintext import clean
 from peekr.store.opening import open_reader
 from peekr.store.query import Query, Trace
 
-__all__ = ["chooses", "default_file", "moment", "query_of", "trace_named"]
+__all__ = ["ambiguous", "chooses", "default_file", "moment", "query_of", "trace_named"]
 
+_NAMED = 3
 _DEFAULT_FILES = ("traces.db", "traces.jsonl")
+_UNIX_TIME = re.compile(r"\d{9,10}(?:\.\d+)?")
+# Python before 3.11 knows few forms of ISO 8601; this makes the one that all know of the others.
+_ISO_TIME = re.compile(
+    r"(\d{4})-?(\d\d)-?(\d\d)"
+    r"(?:[T ](\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?\s*(?:([zZ])|([+-]\d\d):?(\d\d)?)?)?"
+)
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,12 +40,25 @@ def moment(ctx: click.Context, param: click.Parameter, value: Optional[str]) -> 
     ago = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*([smhdw])", text)
     if ago is not None:
         return time.time() - float(ago[1]) * _UNIT_S[ago[2]]
+    if _UNIX_TIME.fullmatch(text):
+        return float(text)
     try:
-        # Python before 3.11 does not know the Z.
-        return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text)).timestamp()
+        return datetime.fromisoformat(_usual_iso(text)).timestamp()
     except (ValueError, OverflowError, OSError):
-        message = f"{clean(text)} is no time: use 10m, 2h, 3d or 2026-01-31T12:00"
+        message = f"'{clean(text)}' is no time: use 10m, 2h, 3d or 2026-01-31T12:00"
         raise click.BadParameter(message, ctx, param) from None
+
+
+def _usual_iso(text: str) -> str:
+    found = _ISO_TIME.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    year, month, day, hour, minute, second, part, is_utc, offset, offset_minute = found.groups()
+    if hour is None:
+        return f"{year}-{month}-{day}"
+    micros = (part or "").ljust(6, "0")[:6]
+    zone = "+00:00" if is_utc else f"{offset}:{offset_minute or '00'}" if offset else ""
+    return f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}.{micros}{zone}"
 
 
 _OPTIONS = (
@@ -55,8 +76,8 @@ _OPTIONS = (
         "--since",
         callback=moment,
         metavar="TIME",
-        help="Only traces active since then: 30s, 10m, 2h, 3d, or an ISO time"
-        " (local, or with offset).",
+        help="Only traces active since then: 30s, 10m, 2h, 3d, an ISO time"
+        " (local, or with offset), or Unix seconds.",
     ),
 )
 
@@ -98,9 +119,16 @@ def trace_named(path: str, trace_id: str) -> Trace:
     if not traces:
         raise UnreadableFileError(f"{shown}: no trace with the id {clean(trace_id)}")
     if len(traces) > 1:
-        some = ", ".join(clean(trace.trace_id) for trace in traces[-3:])
-        raise click.UsageError(f"{clean(trace_id)} fits {len(traces)} traces: {some}, …")
+        raise ambiguous(trace_id, traces, len(traces))
     return traces[0]
+
+
+def ambiguous(trace_id: str, traces: Sequence[Trace], count: int) -> click.UsageError:
+    """What is said where the beginning of an id fits `count` traces, of which these are some."""
+    some = [clean(trace.trace_id) for trace in traces[-_NAMED:]]
+    if count > len(some):
+        some.append("…")
+    return click.UsageError(f"'{clean(trace_id)}' fits {count} traces: {', '.join(some)}")
 
 
 def default_file() -> str:

@@ -64,8 +64,8 @@ Examples:
     "--since",
     callback=moment,
     metavar="TIME",
-    help="Only calls that ended since then: 30s, 10m, 2h, 3d, or an ISO time"
-    " (local, or with offset).",
+    help="Only calls that ended since then: 30s, 10m, 2h, 3d, an ISO time"
+    " (local, or with offset), or Unix seconds.",
 )
 @click.option(
     "--model",

@@ -7,6 +7,7 @@ from typing import Optional
 import click
 
 from peekr.cli.choosing import default_file
+from peekr.cli.output import count_of, keep_traces
 from peekr.cli.progress import progress
 from peekr.errors import PeekrError
 from peekr.plaintext import clean
@@ -40,6 +41,7 @@ def dashboard(file: Optional[str], output: str) -> None:
     from peekr.dashboard.report import write_report
 
     path = file if file is not None else default_file()
+    keep_traces(output, path)
     try:
         with progress("Reading", None) as advance:
             made = write_report(path, output, advance)
@@ -48,6 +50,6 @@ def dashboard(file: Optional[str], output: str) -> None:
     if made.problems:
         click.echo(f"{clean(path)}: {made.problems}", err=True)
     click.echo(
-        f"Wrote {clean(output)} ({made.bytes / 1e6:.1f} MB): {made.traces:,} traces, "
-        f"{made.spans:,} spans; {made.embedded:,} traces can be opened in it."
+        f"Wrote {clean(output)} ({made.bytes / 1e6:.1f} MB): {count_of(made.traces, 'trace')}, "
+        f"{count_of(made.spans, 'span')}; {count_of(made.embedded, 'trace')} can be opened in it."
     )

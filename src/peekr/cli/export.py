@@ -10,9 +10,11 @@ from typing import Optional
 import click
 
 from peekr.cli.choosing import chooses, default_file, query_of
+from peekr.cli.output import count_of, keep_traces
 from peekr.cli.progress import counted
 from peekr.errors import PeekrError
 from peekr.files.exporting import FORMATS, export_records, format_of, replacing
+from peekr.files.merging import is_database
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
 from peekr.store.opening import open_reader
@@ -59,7 +61,13 @@ def export(
     is read. The output appears when it is whole. In CSV, a text that a spreadsheet would take for a
     formula begins with an apostrophe.
     """
+    if output == "-":
+        output = None
+    if output is not None and is_database(output):
+        raise click.UsageError("SQLite is written by merge: peekr merge FILE -o NEW.db")
     path = file if file is not None else default_file()
+    if output is not None:
+        keep_traces(output, path)
     chosen = format_name or (format_of(output) if output else None) or "otlp-json"
     if output is None and chosen == "parquet" and sys.stdout.isatty():
         raise click.UsageError("parquet is not for a terminal: name a file with -o")
@@ -80,8 +88,7 @@ def export(
     if problems:
         click.echo(f"{clean(path)}: {problems}", err=True)
     if output is not None:
-        what = "1 record" if count == 1 else f"{count} records"
-        click.echo(f"Wrote {what} to {clean(output)} ({chosen}).")
+        click.echo(f"Wrote {count_of(count, 'record')} to {clean(output)} ({chosen}).")
     elif not count:
         click.echo(f"{clean(path)}: no trace matches", err=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from peekr.cli.output import count_of
 from peekr.files.merging import merge_files
 from peekr.plaintext import clean
 
@@ -34,6 +35,6 @@ def merge(files: tuple[str, ...], output: str) -> None:
     made = merge_files(files, output)
     for problem in made.problems:
         click.echo(problem, err=True)
-    what = "1 record" if made.records == 1 else f"{made.records} records"
-    doubled = f" ({made.doubled} were there twice)" if made.doubled else ""
-    click.echo(f"Wrote {what} to {clean(output)}{doubled}.")
+    was = "was" if made.doubled == 1 else "were"
+    doubled = f" ({made.doubled:,} {was} there twice)" if made.doubled else ""
+    click.echo(f"Wrote {count_of(made.records, 'record')} to {clean(output)}{doubled}.")

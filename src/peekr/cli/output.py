@@ -8,11 +8,13 @@ from collections.abc import Iterable
 
 import click
 
+from peekr.plaintext import clean
 from peekr.render.style import ASCII, COLOUR, LINES, PLAIN, Palette, Pieces
 
-__all__ = ["Output", "abandon_stdout"]
+__all__ = ["Output", "abandon_stdout", "count_of", "keep_traces"]
 
 _MAX_COLUMNS = 120
+_SQLITE = b"SQLite format 3\0"
 
 
 class Output:
@@ -66,6 +68,34 @@ class Output:
     def flush(self) -> None:
         """Hand on what is buffered, so that an error shows here and not at exit."""
         sys.stdout.flush()
+
+
+def count_of(count: int, noun: str) -> str:
+    """A number of things: `1 trace`, `2,345 traces`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def keep_traces(output: str, source: str) -> None:
+    """Refuse to write over traces.
+
+    Args:
+        output: What is to be written.
+        source: The trace file that is read.
+
+    Raises:
+        click.UsageError: the output is the source, or a SQLite database.
+    """
+    if not os.path.isfile(output):
+        return
+    try:
+        if os.path.samefile(output, source):
+            raise click.UsageError(f"{clean(output)} is the file that is read: name another")
+        with open(output, "rb") as file:
+            is_database = file.read(len(_SQLITE)) == _SQLITE
+    except OSError:
+        return  # whoever reads or writes it says so
+    if is_database:
+        raise click.UsageError(f"{clean(output)} is a database, not written over: name another")
 
 
 def abandon_stdout() -> None:

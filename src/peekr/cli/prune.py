@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 import click
 
+from peekr.cli.output import count_of
 from peekr.files.retention import DEFAULTS_S, ClassPlan, Plan, Policy, plan
 from peekr.files.retention import prune as delete
 from peekr.plaintext import clean
@@ -108,10 +109,10 @@ def prune(
         return
     if not yes:
         is_asked = sys.stdin.isatty() and sys.stdout.isatty()
-        if not (is_asked and click.confirm(f"Delete {_counted(found.due)}?")):
-            click.echo(f"Nothing was deleted; --yes deletes {_counted(found.due)}.")
+        if not (is_asked and click.confirm(f"Delete {count_of(found.due, 'record')}?")):
+            click.echo(f"Nothing was deleted; --yes deletes {count_of(found.due, 'record')}.")
             return
-    click.echo(f"Deleted {_counted(delete(file, policy, vacuum=vacuum))}.")
+    click.echo(f"Deleted {count_of(delete(file, policy, vacuum=vacuum), 'record')}.")
 
 
 def _table(found: Plan, policy: Policy) -> list[str]:
@@ -148,7 +149,3 @@ def _date(seconds: float) -> str:
         return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError, OSError):
         return f"{seconds:.0f}"  # a time that no calendar has
-
-
-def _counted(count: int) -> str:
-    return "1 record" if count == 1 else f"{count} records"

@@ -10,7 +10,7 @@ from typing import Optional
 import click
 
 from peekr.cli.choosing import default_file
-from peekr.cli.output import Output
+from peekr.cli.output import Output, count_of
 from peekr.cli.progress import counted
 from peekr.encoding import dumps
 from peekr.files.inventory import Inventory, KindCount, file_bytes, take_inventory
@@ -57,7 +57,7 @@ def stats(file: Optional[str], as_json: bool) -> None:
 def _lines(path: str, size: int, found: Inventory) -> Iterator[str]:
     yield f"{clean(path)}  {_size(size)}"
     errors = f", {found.errors} with an error" if found.errors else ""
-    yield f"  {found.traces} traces, {found.spans} spans{errors}"
+    yield f"  {count_of(found.traces, 'trace')}, {count_of(found.spans, 'span')}{errors}"
     if found.first is not None and found.last is not None:
         yield f"  from {_clock(found.first)} to {_clock(found.last)}"
     for name, count in found.distinct.items():

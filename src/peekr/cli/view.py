@@ -8,7 +8,7 @@ from typing import Optional
 
 import click
 
-from peekr.cli.choosing import chooses, default_file, query_of
+from peekr.cli.choosing import ambiguous, chooses, default_file, query_of
 from peekr.cli.output import Output
 from peekr.cli.progress import progress
 from peekr.encoding import dumps
@@ -93,9 +93,7 @@ def _show(reader: Reader, query: Query, printer: _Printer) -> None:
         # The whole of an id may be the beginning of another.
         traces = [found for found in traces if found.trace_id == query.trace] or traces
         if len(traces) + selection.omitted > 1:
-            some = ", ".join(clean(found.trace_id) for found in traces[-3:])
-            count = len(traces) + selection.omitted
-            raise click.UsageError(f"--trace {query.trace} fits {count} traces: {some}, …")
+            raise ambiguous(query.trace, traces, len(traces) + selection.omitted)
         selection.traces = iter(traces)
     for found in selection.traces:
         printer.whole(found)

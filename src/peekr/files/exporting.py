@@ -94,9 +94,16 @@ def export_records(records: Iterable[SpanRecord], format: str, stream: IO[bytes]
 def replacing(path: str) -> Generator[IO[bytes], None, None]:
     """A file to write that takes the place of `path` when all of it is written, and only then.
 
+    What is no file, such as `/dev/stdout` or a named pipe, is written into.
+
     Raises:
         OSError: it cannot be written; what was at `path` is still there.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as stream:
+            yield stream
+        return
+    path = os.path.realpath(path)  # a link stays one
     temporary = f"{path}.{os.getpid()}.partial"
     with open(temporary, "wb") as file:
         try:
