@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -350,6 +351,26 @@ def test_close_gives_up_on_a_locked_database_and_says_what_is_lost(
         assert not sink.close(timeout_s=0.1)
     assert sink.lost == 1000
     assert "1000 records were lost" in messages(caplog)[-1]
+
+
+def test_what_waits_takes_the_memory_that_is_counted(sink: SqliteSink) -> None:
+    with closing(sqlite3.connect(sink.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        sink.write(make_record(0))
+        tracemalloc.start()
+        for number in range(1, 1001):
+            # More than the sink keeps of it: the record is of the caller's making.
+            record = make_record(number, size=1200)
+            record.attributes["seen"] = [{"part": str(n)} for n in range(20)]
+            sink.write(record)
+        used = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        counted = sink.waiting_bytes
+        other.execute("COMMIT")
+    assert 1_000_000 < counted < 3_000_000
+    assert used < 1.2 * counted
+    assert sink.flush()
+    assert sink.waiting_bytes == 0
 
 
 def test_full_queue_lets_the_caller_wait_while_the_writer_gets_on(
