@@ -22,12 +22,14 @@ from typing import Any, Dict, Generator, List, Mapping, Optional
 
 FOLDER = Path(os.environ.get("PEEKR_TEST_BACKENDS") or Path.home() / ".cache" / "peekr-tests")
 VERSIONS = {"rotel": "0.0.1a15", "arize-phoenix": "20.26.1", "mlflow": "3.17.2"}
+_COMPLETE = "complete"
+"""A file that an environment gets when all is installed in it."""
 
 
 def environment(name: str) -> Path:
     """The environment of a backend; skips the test where there is none."""
-    found = FOLDER / f"{name}-{VERSIONS[name]}"
-    if not (found / "bin").is_dir():
+    found = _folder(name)
+    if not is_installed(found):
         import pytest
 
         pytest.skip(f"{name} is not installed: python tests/support/backends.py {name}")
@@ -125,22 +127,27 @@ def fetch(
 
 def install(name: str) -> None:
     """Make the environment of a backend."""
-    folder = FOLDER / f"{name}-{VERSIONS[name]}"
-    if (folder / "bin").is_dir():
+    folder = _folder(name)
+    if is_installed(folder):
         print(f"{folder}: is there")
         return
-    made = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(made, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(made)], check=True)
-    subprocess.run(
-        [str(made / "bin" / "python"), "-m", "pip", "install", "--quiet", "--pre",
-         f"{name}=={VERSIONS[name]}"] if name == "rotel" else
-        [str(made / "bin" / "python"), "-m", "pip", "install", "--quiet",
-         f"{name}=={VERSIONS[name]}"],
-        check=True,
-    )  # fmt: skip
-    made.rename(folder)
+    # In its place from the start: the programs in it name the interpreter by its whole path.
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    wanted = f"{name}=={VERSIONS[name]}"
+    subprocess.run([*install, *(["--pre"] if name == "rotel" else []), wanted], check=True)
+    (folder / _COMPLETE).touch()
     print(f"{folder}: installed")
+
+
+def is_installed(folder: Path) -> bool:
+    """Whether an environment is there, and whole."""
+    return (folder / _COMPLETE).is_file()
+
+
+def _folder(name: str) -> Path:
+    return FOLDER / f"{name}-{VERSIONS[name]}"
 
 
 if __name__ == "__main__":
