@@ -16,6 +16,7 @@ from peekr.alert import ErrorRate, ScoreFloor, TokenGrowth, WebhookSink
 from peekr.pipeline import alerting
 from peekr.pipeline.alerting import AlertStage, ArrivalStage
 from peekr.pipeline.chain import Chain
+from peekr.pipeline.waiting import chars_of
 from simulated_providers import SimulatedProviders
 
 from ..conftest import Telemetry
@@ -422,7 +423,7 @@ def test_a_span_that_ends_inside_the_stage_itself_is_gathered_too(
     seen = Seen()
     stage = AlertStage([seen])
     inside: List[ReadableSpan] = [_span(1, 4, parent=3)]
-    count = alerting._chars  # pyright: ignore[reportPrivateUsage]
+    count = chars_of
 
     def collecting(span: ReadableSpan) -> int:
         while inside:
@@ -432,7 +433,7 @@ def test_a_span_that_ends_inside_the_stage_itself_is_gathered_too(
     other = _span(1, 3, parent=99, remote=True)
     stage.take(_span(1, 5, parent=3), _pass)
     stage.take(_span(1, 2, parent=1), _pass)
-    monkeypatch.setattr(alerting, "_chars", collecting)
+    monkeypatch.setattr(alerting, "chars_of", collecting)
     stage.take(_span(1, 1, parent=98, remote=True), _pass)
     stage.take(other, _pass)
     assert stage.settle(20)

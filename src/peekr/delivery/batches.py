@@ -13,7 +13,8 @@ from typing import Any, Callable, Optional
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from peekr.delivery.processor import MAX_QUEUED_CHARS, chars_of
+from peekr.delivery.processor import MAX_QUEUED_CHARS
+from peekr.pipeline.waiting import chars_of
 from peekr.store.outage import Outage
 
 __all__ = ["BoundedBatchProcessor"]

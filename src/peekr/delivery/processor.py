@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import _thread
 import logging
-import os
 import queue
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union, cast
 
@@ -18,11 +16,13 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from peekr import forks
 from peekr.manual.span_view import thawed
 from peekr.pipeline.project import project
+from peekr.pipeline.waiting import chars_of
 from peekr.store.outage import Outage
 
-__all__ = ["DeliveryProcessor", "chars_of", "suppress_on_this_thread"]
+__all__ = ["DeliveryProcessor", "suppress_on_this_thread"]
 
 MAX_QUEUED = 10_000
 """Spans that wait for one exporter."""
@@ -30,8 +30,6 @@ MAX_QUEUED_CHARS = 32 * 1024 * 1024
 """Characters of text in them, about."""
 
 _MAX_BATCH = 512
-_SPAN_CHARS = 500
-"""What a span takes beside its texts, about."""
 _TURN_S = 0.25
 """How long an exporter waits for one that was added before it, before it goes ahead."""
 _TURN_SLICE_S = 0.01
@@ -64,7 +62,7 @@ class DeliveryProcessor(SpanProcessor):
         self._lock = threading.RLock()
         self._number = 0
         self._deliveries: tuple[Union[_Delivery, _Immediate], ...] = ()
-        _processors.add(self)
+        forks.join(self)
         for exporter in exporters:
             self.add(exporter)
 
@@ -336,12 +334,6 @@ class _Immediate:
         """Keep nothing: the exporter sees to forks itself."""
 
 
-def chars_of(span: ReadableSpan) -> int:
-    """How much memory a span takes, about, in characters."""
-    values = (span.attributes or {}).values()
-    return _SPAN_CHARS + sum(len(value) for value in values if type(value) is str)
-
-
 def _finished(span: ReadableSpan) -> Any:
     """The record of a span, of which nothing is shared with any other exporter."""
     record = project(span)
@@ -377,13 +369,3 @@ def suppress_on_this_thread() -> None:
     """Keep what this thread does from being traced and exported, from here to its end."""
     _exporting.now = True
     otel_context.attach(_SUPPRESSED)
-
-
-def _after_in_child() -> None:
-    for processor in list(_processors):
-        processor.after_fork()
-
-
-_processors: weakref.WeakSet[DeliveryProcessor] = weakref.WeakSet()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_in_child)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
-import weakref
 from typing import Any, Callable, Optional, TypeVar, Union
 
+from peekr import forks
 from peekr.errors import ConfigurationError, EvaluationError
 from peekr.eval import answers
 from peekr.eval.backends import (
@@ -101,7 +100,7 @@ class Judge:
         self._backend: Optional[Backend] = None
         self.spent_usd = 0.0
         self.after_fork()
-        _judges.add(self)
+        forks.join(self)
 
     def ask(self, question: Question, read: Callable[[Any], _Parsed]) -> _Parsed:
         """What a question's answer says; waits for it, at most for all attempts together.
@@ -222,15 +221,3 @@ def _price_usd(provider: str, model: str, tokens_input: int, tokens_output: int)
     if rates is None or isinstance(rates, Pending):
         return None
     return rates.cost(tokens_input, tokens_output)
-
-
-_judges: weakref.WeakSet[Judge] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for judge in list(_judges):
-        judge.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -15,11 +13,12 @@ from typing import Any, Callable, Optional, cast
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
-from peekr import faults
+from peekr import faults, forks
 from peekr.alert.base import BaseAlert, as_alert, run
 from peekr.alert.courier import flush_all
 from peekr.alert.worker import Worker, is_working
 from peekr.pipeline.project import project
+from peekr.pipeline.waiting import chars_of, span_id_of
 from peekr.record import SpanRecord
 from peekr.semconv import own
 
@@ -33,8 +32,6 @@ MAX_QUEUED = 1_000
 """How many finished traces wait for the rules at most."""
 
 _MAX_ENDED = 4_096
-# What a span takes beside its texts, about.
-_SPAN_CHARS = 500
 
 _logger = logging.getLogger("peekr.alert")
 # One for all: a rule that two installations share, one after the other, still runs on one thread.
@@ -89,7 +86,7 @@ class AlertStage:
         self._said: set[str] = set()
         # Reentrant: a collected stream may end its span inside any allocation made here.
         self._lock = threading.RLock()
-        _stages.add(self)
+        forks.join(self)
 
     def take(
         self, span: ReadableSpan, resume: Callable[[ReadableSpan], None]
@@ -151,7 +148,7 @@ class AlertStage:
             return ([span],)
         if self._is_late(context, span):
             return ()
-        chars = _chars(span)
+        chars = chars_of(span)
         trace = self._trace(trace_id)
         trace.expected.discard(context.span_id)
         if is_root:
@@ -214,12 +211,12 @@ class AlertStage:
             below = _below(root, rest)
             for ended in (trace_id,) if root.parent is None else [-span for span in below]:
                 self._end(ended)
-            chosen = [s for s in rest if _id(s) in below and s is not root]
-            rest = [s for s in rest if _id(s) not in below]
+            chosen = [s for s in rest if span_id_of(s) in below and s is not root]
+            rest = [s for s in rest if span_id_of(s) not in below]
             done.append([*chosen, root])
         if trace_id not in self._ended and (rest or trace.expected):
             # Another request of the same trace is still running.
-            chars = sum(map(_chars, rest))
+            chars = sum(map(chars_of, rest))
             waiting = self._trace(trace_id)
             waiting.expected |= trace.expected
             waiting.spans[:0] = rest
@@ -305,9 +302,9 @@ def _below(root: ReadableSpan, spans: list[ReadableSpan]) -> set[int]:
     for span in spans:
         parent = span.parent
         if parent is not None and not parent.is_remote:
-            children.setdefault(parent.span_id, []).append(_id(span))
-    found = {_id(root)}
-    left = [_id(root)]
+            children.setdefault(parent.span_id, []).append(span_id_of(span))
+    found = {span_id_of(root)}
+    left = [span_id_of(root)]
     while left:
         for child in children.get(left.pop(), ()):
             if child not in found:
@@ -319,24 +316,3 @@ def _below(root: ReadableSpan, spans: list[ReadableSpan]) -> set[int]:
 def _is_own(span: ReadableSpan) -> bool:
     """Whether a span is of a rule's making, or of a call of Peekr's own."""
     return is_working() or bool((span.attributes or {}).get(own.PEEKR_INTERNAL))
-
-
-def _id(span: ReadableSpan) -> int:
-    return cast("SpanContext", span.context).span_id
-
-
-def _chars(span: ReadableSpan) -> int:
-    values = (span.attributes or {}).values()
-    return _SPAN_CHARS + sum(len(value) for value in values if type(value) is str)
-
-
-_stages: weakref.WeakSet[AlertStage] = weakref.WeakSet()
-
-
-def _after_in_child() -> None:
-    for stage in list(_stages):
-        stage.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_in_child)

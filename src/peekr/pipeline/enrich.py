@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections import deque
 from typing import Any, Callable, Optional
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from peekr import dialects, faults
+from peekr import dialects, faults, forks
 from peekr.pipeline.amended import amended
 from peekr.pricing import library
 from peekr.pricing.book import Pending, PriceBook
@@ -46,7 +44,7 @@ class Pricing:
     def __init__(self, book: PriceBook) -> None:
         self._book = book
         self._reset()
-        _stages.add(self)
+        forks.join(self)
 
     def _reset(self) -> None:
         self._held: deque[tuple[ReadableSpan, Callable[[ReadableSpan], None]]] = deque()
@@ -162,15 +160,3 @@ def _todays(span: ReadableSpan, attributes: dict[str, Any], shape: Shape) -> dic
     )
     dialects.translate(draft)
     return draft.attributes
-
-
-_stages: weakref.WeakSet[Pricing] = weakref.WeakSet()
-
-
-def _after_in_child() -> None:
-    for stage in list(_stages):
-        stage.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_in_child)

@@ -10,26 +10,25 @@ import _thread
 import atexit
 import importlib
 import logging
-import os
 import queue
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Sequence
-from typing import Any, Callable, Optional, cast
+from typing import Any, Callable, Optional
 
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext
 
-from peekr import faults
+from peekr import faults, forks
 from peekr.context import internal_context
 from peekr.eval import loops
 from peekr.eval.evaluator import Evaluator, as_evaluators
 from peekr.eval.scoring import Finding, evaluate, failed, is_evaluated
 from peekr.pipeline.evaluation_job import MAX_DELAY_S, Job, Resume, too_late
 from peekr.pipeline.project import project
+from peekr.pipeline.waiting import trace_id_of
 from peekr.record import SpanRecord
 from peekr.semconv import own
 
@@ -103,6 +102,7 @@ class EvaluationStage:
         self._closed = False
         self._reset()
         _stages.add(self)
+        forks.join(self)
         _register_exit()
 
     def _reset(self) -> None:
@@ -154,7 +154,7 @@ class EvaluationStage:
         """Keep a root for which spans of its trace still wait here."""
         if not self._by_trace or (span.parent is not None and not span.parent.is_remote):
             return False
-        trace_id = cast("SpanContext", span.context).trace_id
+        trace_id = trace_id_of(span)
         with self._lock:
             if trace_id not in self._by_trace:
                 return False
@@ -431,12 +431,3 @@ def _wait_at_exit() -> None:
             stage.flush(max(0.0, deadline - time.monotonic()))
         except Exception:
             _report("a fault while waiting for scores")
-
-
-def _after_fork_in_child() -> None:
-    for stage in list(_stages):
-        stage.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

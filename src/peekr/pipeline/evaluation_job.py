@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import threading
-from typing import Callable, Optional, cast
+from typing import Callable, Optional
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext
 
 from peekr import faults
 from peekr.eval.evaluator import Evaluator
 from peekr.eval.scoring import Finding, failed
 from peekr.pipeline.evaluation_events import with_findings
+from peekr.pipeline.waiting import chars_of, trace_id_of
 
 __all__ = ["MAX_DELAY_S", "Job", "Resume", "too_late"]
 
 MAX_DELAY_S = 120.0
 """How long a span waits for its scores at most."""
 
-_SPAN_CHARS = 500
-"""What a span takes beside its texts, about."""
 
 Resume = Callable[[ReadableSpan], None]
 Redaction = Callable[[ReadableSpan], ReadableSpan]
@@ -63,11 +61,11 @@ class Job:
         deadline: float,
     ) -> None:
         self.span = span
-        self.trace_id = cast("SpanContext", span.context).trace_id
+        self.trace_id = trace_id_of(span)
         self.evaluators = evaluators
         self.resume = resume
         self.deadline = deadline
-        self.chars = _chars(span)
+        self.chars = chars_of(span)
         self.left = len(evaluators)
         self.findings: dict[str, Finding] = {}
         self.once: list[None] = [None]
@@ -90,11 +88,6 @@ class Job:
         except Exception:
             faults.report("storing the scores of a span")
             return self.span
-
-
-def _chars(span: ReadableSpan) -> int:
-    values = (span.attributes or {}).values()
-    return _SPAN_CHARS + sum(len(value) for value in values if isinstance(value, str))
 
 
 def too_late() -> str:

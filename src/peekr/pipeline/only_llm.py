@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections import OrderedDict
-from typing import Callable, Optional, cast
+from typing import Callable, Optional
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext
 
+from peekr import forks
 from peekr.pipeline.calls import is_model_call
+from peekr.pipeline.waiting import chars_of, span_id_of
 
 __all__ = ["OnlyLlm"]
 
@@ -23,7 +22,6 @@ MAX_WAITING = 1_000
 MAX_WAITING_CHARS = 4 * 1024 * 1024
 """Characters of text in them, about."""
 
-_SPAN_CHARS = 500
 # One of these is on every span of an HTTP, database, RPC or message instrumentation, and of what
 # an ASGI server sends and receives. The second of each pair is the name that it had before.
 _PLUMBING = frozenset(
@@ -64,7 +62,7 @@ class OnlyLlm:
         self._chars = 0
         # Reentrant: a collected stream may end its span inside any allocation made here.
         self._lock = threading.RLock()
-        _filters.add(self)
+        forks.join(self)
 
     def started(self, span: ReadableSpan, parent_context: Optional[Context]) -> None:
         """Note a span that starts; a model call marks what stands above it."""
@@ -73,7 +71,7 @@ class OnlyLlm:
         if parent is None or parent.is_remote:
             return
         with self._lock:
-            self._parents[_id(span)] = parent.span_id
+            self._parents[span_id_of(span)] = parent.span_id
             if len(self._parents) > MAX_KNOWN:
                 self._parents.popitem(last=False)
         if is_model_call(span):
@@ -91,23 +89,23 @@ class OnlyLlm:
     def _is_marked(self, span: ReadableSpan) -> bool:
         """Whether a model call ran below; a span below which none did yet is kept for a while."""
         with self._lock:
-            if self._marked.pop(_id(span), self) is None:
+            if self._marked.pop(span_id_of(span), self) is None:
                 return True
-            self._waiting[_id(span)] = span
-            self._chars += _chars(span)
+            self._waiting[span_id_of(span)] = span
+            self._chars += chars_of(span)
             while len(self._waiting) > MAX_WAITING or self._chars > MAX_WAITING_CHARS:
-                self._chars -= _chars(self._waiting.popitem(last=False)[1])
+                self._chars -= chars_of(self._waiting.popitem(last=False)[1])
             return False
 
     def _mark_above(self, call: ReadableSpan) -> None:
         late: list[ReadableSpan] = []
         with self._lock:
-            above = self._parents.get(_id(call))
+            above = self._parents.get(span_id_of(call))
             steps = 0
             while above is not None and steps < MAX_KNOWN:
                 ended = self._waiting.pop(above, None)
                 if ended is not None:
-                    self._chars -= _chars(ended)
+                    self._chars -= chars_of(ended)
                     late.append(ended)
                 else:
                     self._marked[above] = None
@@ -128,24 +126,3 @@ class OnlyLlm:
 def _is_plumbing(span: ReadableSpan) -> bool:
     attributes = span.attributes
     return bool(attributes) and not _PLUMBING.isdisjoint(attributes)
-
-
-def _id(span: ReadableSpan) -> int:
-    return cast("SpanContext", span.context).span_id
-
-
-def _chars(span: ReadableSpan) -> int:
-    values = (span.attributes or {}).values()
-    return _SPAN_CHARS + sum(len(value) for value in values if type(value) is str)
-
-
-_filters: weakref.WeakSet[OnlyLlm] = weakref.WeakSet()
-
-
-def _after_in_child() -> None:
-    for one in list(_filters):
-        one.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_in_child)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections import OrderedDict
-from typing import Callable, cast
+from typing import Callable
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext, StatusCode
+from opentelemetry.trace import StatusCode
+
+from peekr import forks
+from peekr.pipeline.waiting import chars_of, span_id_of, trace_id_of
 
 __all__ = ["TraceSampler"]
 
@@ -19,8 +20,6 @@ MAX_TRACES = 1_000
 """How much waits at most, in spans, characters of text in them (about), and traces."""
 
 _MAX_KEPT = 4_096
-# What a span takes beside its texts, about.
-_SPAN_CHARS = 500
 # The bits that W3C trace context level 2 makes random.
 _RANDOM_BITS = (1 << 56) - 1
 
@@ -62,11 +61,11 @@ class TraceSampler:
         self._kept: OrderedDict[int, None] = OrderedDict()
         # Reentrant: a collected stream may end its span inside any allocation made here.
         self._lock = threading.RLock()
-        _samplers.add(self)
+        forks.join(self)
 
     def __call__(self, span: ReadableSpan) -> None:
         """Take one finished span."""
-        trace_id = cast("SpanContext", span.context).trace_id
+        trace_id = trace_id_of(span)
         if trace_id & _RANDOM_BITS < self._bound:
             self._passed(span)
         elif self._keep_errors:
@@ -96,7 +95,7 @@ class TraceSampler:
                 waiting = self._waiting[trace_id] = []
             waiting.append(span)
             self._spans += 1
-            self._chars += _chars(span)
+            self._chars += chars_of(span)
             while self._is_full():
                 self._let_go(next(iter(self._waiting)))
             return []
@@ -107,47 +106,26 @@ class TraceSampler:
     def _let_go(self, trace_id: int) -> list[ReadableSpan]:
         spans = self._waiting.pop(trace_id, [])
         self._spans -= len(spans)
-        self._chars -= sum(map(_chars, spans))
+        self._chars -= sum(map(chars_of, spans))
         return spans
 
     def _let_go_below(self, trace_id: int, root: ReadableSpan) -> None:
         """Let go what is below this root: another request of the same trace may still fail."""
-        below = {_id(root)}
+        below = {span_id_of(root)}
         others: list[ReadableSpan] = []
         # Children end before their parents, so a parent comes first from behind.
         for span in reversed(self._let_go(trace_id)):
             if span.parent is not None and span.parent.span_id in below:
-                below.add(_id(span))
+                below.add(span_id_of(span))
             else:
                 others.append(span)
         if others:
             self._waiting[trace_id] = others[::-1]
             self._spans += len(others)
-            self._chars += sum(map(_chars, others))
+            self._chars += sum(map(chars_of, others))
 
     def after_fork(self) -> None:
         """Begin anew in a fork's child: what waits belongs to the parent, and so may the lock."""
         self._lock = threading.RLock()
         self._waiting = OrderedDict()
         self._spans = self._chars = 0
-
-
-def _id(span: ReadableSpan) -> int:
-    return cast("SpanContext", span.context).span_id
-
-
-def _chars(span: ReadableSpan) -> int:
-    values = (span.attributes or {}).values()
-    return _SPAN_CHARS + sum(len(value) for value in values if type(value) is str)
-
-
-_samplers: weakref.WeakSet[TraceSampler] = weakref.WeakSet()
-
-
-def _after_in_child() -> None:
-    for sampler in list(_samplers):
-        sampler.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_in_child)

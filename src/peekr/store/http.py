@@ -13,6 +13,7 @@ import weakref
 from collections import deque
 from typing import Callable, Optional
 
+from peekr import forks
 from peekr.encoding import dumps
 from peekr.http_client import Answer
 from peekr.record import SpanRecord
@@ -106,6 +107,7 @@ class HttpSink:
         self._said: set[str] = set()
         self._reset()
         _instances.add(self)
+        forks.join(self)
         if spool is not None:
             if spool.problem:
                 self._say("spool", "cannot keep traces in %s: %s", spool.folder, spool.problem)
@@ -447,11 +449,6 @@ class HttpSink:
             pass  # a broken handler of the application must not matter
 
 
-def _reset_all() -> None:
-    for sink in list(_instances):
-        sink.after_fork()
-
-
 def _at_exit() -> None:
     """Give what waits a last chance; what has had its chance already is counted, and said."""
     global _exiting
@@ -464,5 +461,3 @@ def _at_exit() -> None:
 _exiting = False
 _instances: weakref.WeakSet[HttpSink] = weakref.WeakSet()
 atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all)

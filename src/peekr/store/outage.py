@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import weakref
+
+from peekr import forks
 
 __all__ = ["Outage", "outages", "summarise"]
 
@@ -43,6 +44,7 @@ class Outage:
         self._said_reason = ""
         self._said_at = -_QUIET_S
         _instances.add(self)
+        forks.join(self)
 
     def begin(self, reason: str, *, lost: int = 0) -> None:
         """Note that records cannot be kept now, and how many were lost by that.
@@ -90,7 +92,7 @@ class Outage:
         if lost:
             _warn("traces in %s: %s", self._what, _were_lost(lost))
 
-    def reset_after_fork(self) -> None:
+    def after_fork(self) -> None:
         """Start anew in a fork's child: what the parent lost is the parent's to report."""
         self._lock = threading.RLock()
         self.lost = self._unsaid = 0
@@ -121,11 +123,4 @@ def _warn(message: str, *arguments: object) -> None:
         pass
 
 
-def _reset_all() -> None:
-    for outage in list(_instances):
-        outage.reset_after_fork()
-
-
 _instances: weakref.WeakSet[Outage] = weakref.WeakSet()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all)

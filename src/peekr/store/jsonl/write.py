@@ -7,11 +7,11 @@ import os
 import stat
 import threading
 import time
-import weakref
 from typing import TYPE_CHECKING, Optional
 
 import orjson
 
+from peekr import forks
 from peekr.encoding import dumps
 from peekr.store.outage import Outage
 
@@ -66,7 +66,7 @@ class JsonlSink:
         self._torn = False
         self._is_regular = False
         self._closed = False
-        _instances.add(self)
+        forks.join(self)
         try:
             self._open()
         except (OSError, ValueError) as error:
@@ -295,7 +295,8 @@ class JsonlSink:
             except OSError:
                 pass  # closed by the application (as daemons do); it is released all the same
 
-    def _reset_after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """Begin anew in a fork's child: a lock that was held there stays held for ever."""
         self._opening = threading.RLock()
         self._busy = []
 
@@ -324,13 +325,3 @@ def _ends_within_a_line(fd: int) -> bool:
 
 def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _reset_all() -> None:
-    for sink in list(_instances):
-        sink._reset_after_fork()  # pyright: ignore[reportPrivateUsage]
-
-
-_instances: weakref.WeakSet[JsonlSink] = weakref.WeakSet()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all)
