@@ -410,6 +410,23 @@ def test_no_trace_file_is_written_over(tmp_path: Path, jsonl: Path, command: str
     assert run("view", str(database)).exit_code == 0
 
 
+@pytest.mark.parametrize("command", ["dashboard", "export", "merge"])
+@pytest.mark.parametrize("name", ["gone/new.jsonl", "gone/new.db"])
+def test_no_folder_is_made_and_no_part_is_left(
+    tmp_path: Path, jsonl: Path, command: str, name: str
+) -> None:
+    if command == "export" and name.endswith(".db"):
+        pytest.skip("not written by export")
+    output = tmp_path / name
+    done = process(command, str(jsonl), "-o", str(output))
+    assert (done.returncode, done.stderr) == (1, f"{output}: no such file or directory\n")
+    folder = process(command, str(jsonl), "-o", str(tmp_path))
+    assert folder.returncode == 1
+    assert folder.stderr.startswith(f"{tmp_path}: ")
+    assert [path.name for path in tmp_path.iterdir()] == [jsonl.name]
+    assert list(tmp_path.parent.glob("*.partial")) == []
+
+
 def test_export_names_the_command_that_writes_sqlite(tmp_path: Path, jsonl: Path) -> None:
     done = process("export", str(jsonl), "-o", str(tmp_path / "new.db"))
     assert done.returncode == 2

@@ -348,6 +348,8 @@ def test_reprice_with_own_prices(file: Any, tmp_path: Path) -> None:
     expected = {"my-model": 2.0, "gpt-4o": 1.0}
     assert by(report(path, "--reprice", "--prices", prices), "model") == expected
     assert by(report(path, "--reprice", PEEKR_PRICES=str(prices)), "model") == expected
+    alone = run(path, "--prices", prices, check=2)
+    assert "--prices goes with --reprice" in alone.stderr
     missing = run(path, "--reprice", "--prices", tmp_path / "none.json", check=1)
     assert missing.stderr == f"prices={tmp_path / 'none.json'}: no such file or directory\n"
 
@@ -400,7 +402,7 @@ def test_a_long_table_says_what_it_leaves_out(file: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--by", "moon"], "moon is none of model, provider"),
+        (["--by", "moon"], "'moon' is none of model, provider"),
         (["--json", "--csv"], "exclude each other"),
         (["--csv", "--by", "user", "--by", "model"], "one table"),
         (["--since", "soon"], "'soon' is no time"),

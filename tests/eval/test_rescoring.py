@@ -76,8 +76,10 @@ def scores(path: Path) -> List[Optional[Dict[str, float]]]:
     return [found.get("eval_scores") for found in attributes(path).values()]
 
 
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(group, ["eval", *arguments])
+def invoke(*arguments: str, code: Optional[int] = None) -> Result:
+    done = CliRunner().invoke(group, ["eval", *arguments])
+    assert code is None or done.exit_code == code, done.output
+    return done
 
 
 def test_model_calls_are_scored_and_nothing_else_changes(file: Path) -> None:
@@ -105,11 +107,36 @@ def test_model_calls_are_scored_and_nothing_else_changes(file: Path) -> None:
 
 def test_what_is_scored_already_is_left_alone(file: Path) -> None:
     invoke(str(file), "--evaluator", "NotEmpty", "--limit", "5")
-    assert invoke(str(file), "--evaluator", "NotEmpty").output == "Nothing to score.\n"
+    assert invoke(str(file), "--evaluator", "NotEmpty").output == (
+        "Nothing to score: no span matches that is not scored already (--again scores those too).\n"
+    )
+    nothing = invoke(str(file), "--evaluator", "NotEmpty", "--name", "none", "--again")
+    assert nothing.output == "Nothing to score: no span matches.\n"
     done = invoke(str(file), "--evaluator", "NotEmpty", "--evaluator", "NoError")
     assert "NotEmpty        0" in done.output
     assert scores(file)[0] == {"NotEmpty": 1.0, "NoError": 1.0}
     assert "Wrote to 0 records" in invoke(str(file), "--evaluator", "NoError", "--again").output
+
+
+def test_nobody_to_judge_is_said_before_anything_is_written(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    before = file.read_bytes()
+    for asking in (["--rubric", "Polite."], ["--evaluator", "Hallucination"]):
+        done = invoke(str(file), *asking, code=2)
+        assert "there is no judge: set OPENAI_API_KEY or ANTHROPIC_API_KEY" in done.output
+        assert "--base-url" in done.output
+    assert file.read_bytes() == before
+
+
+def test_an_unknown_evaluator_is_told_with_the_known_ones(file: Path) -> None:
+    done = invoke(str(file), "--evaluator", "Polite", code=2)
+    assert (
+        "Polite is no evaluator of peekr.eval: those are CitationAccuracy, Hallucination, NoError, "
+        "NotEmpty; your own is module:Name" in done.output
+    )
 
 
 def test_lines_keep_their_bytes(tmp_path: Path) -> None:

@@ -212,6 +212,16 @@ def test_what_may_pass_is_tried_again(path: Path, collector: HttpCollector) -> N
     assert collector.ids == ids(spans(15))
 
 
+def test_a_wait_is_said_once(path: Path, collector: HttpCollector) -> None:
+    write(path, spans(3))
+    collector.otherwise = lambda request: Reply(503 if len(collector.received) < 4 else 200)
+    done = run(path, "--endpoint", collector.url)
+    place = f"{collector.url}/v1/traces"
+    assert done.output == (
+        f"{place}: 503 Service Unavailable: {{}}; trying again for 60 s\nSent 3 spans to {place}.\n"
+    )
+
+
 def test_grpc_is_tried_again_and_split_too(path: Path) -> None:
     write(path, spans(16))
     too_large = (
@@ -239,6 +249,9 @@ def test_a_destination_that_stays_away_is_one_line_and_nothing_is_lost(path: Pat
     down = run(path, "--endpoint", collector.url, "--retry-for", 0.1)
     assert down.exit_code == 1
     assert "connection refused" in down.output
+    elsewhere = run(path, "--endpoint", "http://127.0.0.1:9", "--retry-for", 0)
+    assert elsewhere.exit_code == 1
+    assert not os.path.exists(ledger_path(str(path), "http://127.0.0.1:9/v1/traces"))
     with up(collector):
         collector.otherwise = lambda request: Reply()
         assert run(path, "--endpoint", collector.url).exit_code == 0
@@ -369,11 +382,11 @@ def test_a_file_that_is_no_progress_is_refused(tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (("traces.jsonl",), 2, "give --endpoint"),
-        (("traces.jsonl", "--endpoint", "nowhere"), 1, "is no URL of a server"),
+        (("traces.jsonl", "--endpoint", "nowhere"), 2, "is no URL of a server"),
         (("traces.jsonl", "--endpoint", "http://h", "--header", "secret"), 2, "NAME=VALUE"),
         (("missing.jsonl", "--endpoint", "http://h"), 1, "missing.jsonl: no such file"),
-        (("traces.jsonl", "--peekr", "--endpoint", "http://h"), 1, "api_key is missing"),
-        (("traces.jsonl", "--peekr", "--api-key", "k"), 1, "endpoint is missing"),
+        (("traces.jsonl", "--peekr", "--endpoint", "http://h"), 2, "api_key is missing"),
+        (("traces.jsonl", "--peekr", "--api-key", "k"), 2, "endpoint is missing"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any, Optional
 
 import click
+from click.core import ParameterSource
 
 from peekr.cli.choosing import default_file, moment, query_of
 from peekr.cli.cost_view import CostView
@@ -34,7 +35,7 @@ def _groupings(
         names = tuple(name.strip().lower() for name in text.split(","))
         for name in names:
             if name not in DIMENSIONS:
-                message = f"{clean(name)} is none of {', '.join(DIMENSIONS)}"
+                message = f"'{clean(name)}' is none of {', '.join(DIMENSIONS)}"
                 raise click.BadParameter(message, ctx, param)
         if names not in found:
             found.append(names)
@@ -131,6 +132,9 @@ def cost(
         raise click.UsageError("--json and --csv exclude each other")
     if as_csv and len(groupings) > 1:
         raise click.UsageError("--csv prints one table: give --by once, as --by user,model")
+    source_of_prices = click.get_current_context().get_parameter_source("prices")
+    if source_of_prices is ParameterSource.COMMANDLINE and not reprice:
+        raise click.UsageError("--prices goes with --reprice")
     output = Output()
     book, source = _book(prices) if reprice else (None, None)
     query = query_of(trace, session, errors, model, since)

@@ -8,7 +8,8 @@ from typing import Any, Optional
 import click
 
 from peekr.cli.progress import progress
-from peekr.errors import ConfigurationError, PeekrError
+from peekr.errors import ConfigurationError, EvaluationError, PeekrError
+from peekr.eval.backends import choose_provider
 from peekr.eval.hallucination import Hallucination
 from peekr.eval.judge import Judge
 from peekr.eval.rubric import Rubric
@@ -104,6 +105,9 @@ def eval(  # the command's name; nothing here evaluates Python
     if not dry_run:
         require_amendable(file)  # before anybody is paid for it
     made = evaluators_of(rubrics, evaluators, judging)
+    asks_judge = bool(rubrics) or "Hallucination" in evaluators
+    if asks_judge and judge == "auto" and base_url is None:
+        _require_judge()
     work = Rescoring(
         file,
         made,
@@ -116,7 +120,8 @@ def eval(  # the command's name; nothing here evaluates Python
     if work.problems:
         click.echo(f"{clean(file)}: {work.problems}, left as they are", err=True)
     if not total:
-        click.echo("Nothing to score.")
+        unscored = "" if again else " that is not scored already (--again scores those too)"
+        click.echo(f"Nothing to score: no span matches{unscored}.")
         return
     is_interrupted = False
     with progress("Scoring", total, at_once=True) as advance:
@@ -137,6 +142,17 @@ def eval(  # the command's name; nothing here evaluates Python
     outcomes = work.outcomes.values()
     if any(outcome.failed for outcome in outcomes) and not any(o.scores for o in outcomes):
         raise PeekrError("no score could be given")
+
+
+def _require_judge() -> None:
+    """Say before any work, and before errors are written into the file, that nobody can judge."""
+    try:
+        choose_provider()
+    except EvaluationError:
+        raise click.UsageError(
+            "there is no judge: set OPENAI_API_KEY or ANTHROPIC_API_KEY (with its SDK installed), "
+            "or name a server by --base-url"
+        ) from None
 
 
 def evaluators_of(

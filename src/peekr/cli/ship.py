@@ -14,6 +14,7 @@ import click
 
 from peekr.cli.progress import progress
 from peekr.cloud import CloudClient
+from peekr.errors import ConfigurationError
 from peekr.plaintext import clean
 from peekr.shipping.destinations import Destination, OtlpGrpc, OtlpHttp, PeekrHttp
 from peekr.shipping.ledger import Ledger, ledger_path
@@ -24,6 +25,8 @@ from peekr.store.opening import open_reader
 __all__ = ["ship"]
 
 _PROTOCOLS = {"http": "http", "http/protobuf": "http", "grpc": "grpc"}
+_SAID_FROM_S = 5.0
+"""A shorter time of trying again needs no word."""
 
 
 def _pairs(
@@ -147,22 +150,25 @@ def ship(
     open_reader(file).close()  # before anything is made beside it
     with ExitStack() as stack:
         destination: Destination
-        if to_peekr:
-            client = CloudClient(
-                endpoint, api_key, timeout_s=timeout_s, certificate_file=certificate
-            )
-            destination = PeekrHttp(client)
-        else:
-            destination = _collector(
-                os.environ,
-                endpoint,
-                protocol,
-                headers,
-                resource,
-                timeout_s=timeout_s,
-                compress=compression == "gzip",
-                certificate=certificate,
-            )
+        try:
+            if to_peekr:
+                client = CloudClient(
+                    endpoint, api_key, timeout_s=timeout_s, certificate_file=certificate
+                )
+                destination = PeekrHttp(client)
+            else:
+                destination = _collector(
+                    os.environ,
+                    endpoint,
+                    protocol,
+                    headers,
+                    resource,
+                    timeout_s=timeout_s,
+                    compress=compression == "gzip",
+                    certificate=certificate,
+                )
+        except ConfigurationError as error:
+            raise click.UsageError(clean(str(error))) from None
         stack.callback(destination.close)
         place = state or ledger_path(file, destination.name)
         if again and os.path.exists(place):
@@ -173,6 +179,15 @@ def ship(
         total = count(file) if sys.stderr.isatty() else None
         advance = stack.enter_context(progress("Sending", total, at_once=True))
         done = 0
+
+        is_said = False
+
+        def say_waiting(reason: str) -> None:
+            nonlocal is_said
+            if not is_said and retry_for_s >= _SAID_FROM_S:
+                where = f"{clean(destination.name)}: {clean(reason)}"
+                click.echo(f"{where}; trying again for {retry_for_s:g} s", err=True)
+            is_said = True
 
         def tell(report: Report) -> None:
             nonlocal done
@@ -186,6 +201,7 @@ def ship(
             batch_size=batch_size,
             retry_for_s=retry_for_s,
             on_progress=tell,
+            on_failure=say_waiting,
             should_stop=should_stop,
         )
     _tell(file, destination.name, report)

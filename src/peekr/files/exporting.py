@@ -110,11 +110,12 @@ def replacing(path: str) -> Generator[IO[bytes], None, None]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            file.close()
+            os.replace(temporary, path)
         except BaseException:
             file.close()
             os.unlink(temporary)
             raise
-    os.replace(temporary, path)
 
 
 # -- formats ---------------------------------------------------------------------------------------

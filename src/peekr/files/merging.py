@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -91,6 +92,9 @@ def _to_lines(records: Iterable[SpanRecord], output: str) -> int:
 def _to_database(records: Iterable[SpanRecord], output: str) -> int:
     from peekr.store.sqlite import SqliteSink
 
+    folder = os.path.dirname(output) or "."
+    if not os.path.isdir(folder):  # the sink would make it, also where its name is a slip
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), output)
     temporary = f"{output}.{os.getpid()}.partial"
     sink = SqliteSink(temporary)
     count = 0

@@ -26,6 +26,7 @@ from peekr.store.query import Query
 
 __all__ = ["Outcome", "Rescoring", "load_evaluator"]
 
+_BY_NAME = ("CitationAccuracy", "Hallucination", "NoError", "NotEmpty")
 _TIMEOUT_S = 300.0
 """How long an evaluator that is a coroutine function may take for one record."""
 
@@ -244,6 +245,11 @@ def load_evaluator(named: str) -> Any:
         for part in name.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:
+        if not colon:
+            raise ConfigurationError(
+                f"{named} is no evaluator of peekr.eval: those are {', '.join(_BY_NAME)};"
+                " your own is module:Name"
+            ) from None
         raise ConfigurationError(f"{named}: {error}") from error
     if inspect.isclass(found):
         try:

@@ -73,10 +73,16 @@ class Ledger:
         self._sent.update(fresh)
 
     def close(self) -> None:
-        """Release it; a second call does nothing."""
+        """Release it, and leave no file where nothing was delivered; a second call does nothing."""
         fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        if fd < 0:
+            return
+        if self._is_new and not self._sent:
+            try:
+                os.unlink(self.path)
+            except OSError:
+                pass  # Windows unlinks nothing that is open
+        os.close(fd)
 
     def _lock(self, shown: str) -> None:
         try:
@@ -85,11 +91,15 @@ class Ledger:
             return  # Windows
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_at_path = os.path.samestat(os.fstat(self._fd), os.stat(self.path))
         except OSError:
-            raise PeekrError(f"{shown}: another peekr ship is at work on it") from None
+            is_at_path = False
+        if not is_at_path:  # locked, or just deleted by another that had delivered nothing
+            raise PeekrError(f"{shown}: another peekr ship is at work on it")
 
     def _read(self, shown: str) -> set[bytes]:
         size = os.fstat(self._fd).st_size
+        self._is_new = not size
         if not size:
             os.write(self._fd, _MAGIC)
             return set()

@@ -54,6 +54,7 @@ def ship(
     batch_size: int = 200,
     retry_for_s: float = 60.0,
     on_progress: Callable[[Report], None] = lambda report: None,
+    on_failure: Callable[[str], None] = lambda reason: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Send every span of a file that the ledger does not have, and note it there.
@@ -68,6 +69,7 @@ def ship(
         batch_size: The most spans of one request.
         retry_for_s: How long to try again without success before giving up, in seconds.
         on_progress: Called after each batch.
+        on_failure: Called with the reason before a batch is tried again.
         should_stop: Asked before each batch.
 
     Raises:
@@ -75,7 +77,7 @@ def ship(
         PeekrError: the destination did not take spans; those before it are noted.
     """
     report = Report()
-    run = _Run(destination, ledger, report, retry_for_s, should_stop)
+    run = _Run(destination, ledger, report, retry_for_s, on_failure, should_stop)
     with closing(open_reader(path)) as reader:
         batch: list[SpanRecord] = []
         chars = 0
@@ -139,12 +141,14 @@ class _Run:
         ledger: Ledger,
         report: Report,
         retry_for_s: float,
+        on_failure: Callable[[str], None],
         should_stop: Callable[[], bool],
     ) -> None:
         self._destination = destination
         self._ledger = ledger
         self._report = report
         self._retry_for_s = retry_for_s
+        self._on_failure = on_failure
         self._should_stop = should_stop
         self._backoff = Backoff()
 
@@ -197,6 +201,7 @@ class _Run:
                 raise PeekrError(
                     f"{self._destination.name}: {answer.reason}; run it again to go on"
                 )
+            self._on_failure(answer.reason)
             while time.monotonic() < self._backoff.until:
                 if self._should_stop():
                     return None
