@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 import pytest
 
-import peekr.store.jsonl.read as module
+import peekr.store.jsonl.blocks as module
 from peekr.store.jsonl.read import JsonlReader
 from peekr.store.query import Query, Trace
 from tests.support.trace_files import Record, agent_trace, span, trace_id, write_jsonl

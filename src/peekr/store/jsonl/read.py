@@ -6,11 +6,9 @@ Peekr's own files stands at the beginning of the line.
 
 from __future__ import annotations
 
-import os
 import re
-from array import array
-from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, Callable, Optional
+from collections.abc import Iterator
+from typing import Any, Callable, Optional
 
 import orjson
 
@@ -18,8 +16,10 @@ from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
 from peekr.store.columns import Columns, columns_of, whole_columns
+from peekr.store.jsonl.blocks import Blocks
 from peekr.store.jsonl.hints import likely, usual_keys
-from peekr.store.jsonl.line import BOM, NotARecordError, parse_line
+from peekr.store.jsonl.index import Index
+from peekr.store.jsonl.line import NotARecordError, parse_line
 from peekr.store.jsonl.tail import JsonlTail
 from peekr.store.query import (
     Problems,
@@ -31,12 +31,6 @@ from peekr.store.query import (
 )
 
 __all__ = ["JsonlReader"]
-
-_BLOCK_BYTES = 1 << 20
-_BUFFER_BYTES = 1 << 17
-_SMALL_BLOCK_BYTES = 1 << 15
-"""What is parsed at a time: so little that it stays in the processor's cache, for half the time."""
-_BLOCKS_A_PART = 4
 
 # The beginning of a line as Peekr writes it, and as Peekr 0.9 did (name first).
 _ID_FIRST = re.compile(
@@ -54,16 +48,18 @@ class JsonlReader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.problems = Problems("line")
-        self.advanced: Optional[Callable[[float], None]] = None
-        try:
-            self._file: BinaryIO = open(path, "rb", _BUFFER_BYTES)  # noqa: SIM115 - closed by close()
-            self._size = os.fstat(self._file.fileno()).st_size
-        except OSError as error:
-            reason = (error.strerror or "cannot be opened").lower()
-            raise UnreadableFileError(f"{clean(path)}: {reason}") from None
+        self._blocks = Blocks(path)
         self._records = 0
-        self._end = 0
-        self._index: Optional[_Index] = None
+        self._index: Optional[Index] = None
+
+    @property
+    def advanced(self) -> Optional[Callable[[float], None]]:
+        """Is told of each piece of the file that has been gone through, in bytes."""
+        return self._blocks.advanced
+
+    @advanced.setter
+    def advanced(self, told: Optional[Callable[[float], None]]) -> None:
+        self._blocks.advanced = told
 
     def select(self, query: Query) -> Selection:
         """The chosen traces; with a limit the file is read from its end backwards.
@@ -79,7 +75,7 @@ class JsonlReader:
     def records(self) -> Iterator[SpanRecord]:
         """Every record, in the order of the file."""
         self._restart()
-        for number, line in self._numbered():
+        for number, line in self._blocks.numbered():
             record = self._parse_or_count(line, number)
             if record is not None:
                 self._records += 1
@@ -95,16 +91,16 @@ class JsonlReader:
         self._restart()
         parse = orjson.loads
         before = 0
-        index = _Index()
-        for lines in self._blocks():
+        index = Index()
+        for lines in self._blocks.forwards():
             try:
                 made = whole_columns(map(parse, lines))
                 if made:
-                    index.add(made[0], self._end)  # fails for ids that are objects or lists
+                    index.add(made[0], self._blocks.end)  # fails for ids that are objects or lists
             except (ValueError, KeyError, TypeError):
                 made = columns_of(self._documents_on(lines, before))
                 if made:
-                    index.add(made[0], self._end)
+                    index.add(made[0], self._blocks.end)
             before += len(lines)
             if made:
                 self._records += len(made[0])
@@ -132,17 +128,10 @@ class JsonlReader:
         After `columns` has gone through the file, only the parts of it that hold them are read.
         """
         if self._index is None:
-            blocks = self._blocks()
+            blocks = self._blocks.forwards()
         else:
-            blocks = self._parts(self._index.parts(trace_ids))
+            blocks = self._blocks.between(self._index.parts(trace_ids))
         return pick_from(self._of(blocks, frozenset(map(_encoded, trace_ids))), trace_ids)
-
-    def _parts(self, parts: Iterator[tuple[int, int]]) -> Iterator[list[bytes]]:
-        for begin, end in parts:
-            lines = self._read_at(begin, end - begin).split(b"\n")
-            if not begin:
-                lines[0] = lines[0].removeprefix(BOM)
-            yield lines
 
     def _of(self, blocks: Iterator[list[bytes]], keys: frozenset[bytes]) -> Iterator[SpanRecord]:
         for lines in blocks:
@@ -164,21 +153,11 @@ class JsonlReader:
 
     def tail(self) -> JsonlTail:
         """What is appended from now on; the last line, if it has no end yet, belongs to it."""
-        position = self._size
-        while position:
-            start = max(0, position - _BLOCK_BYTES)
-            self._file.seek(start)
-            found = self._file.read(position - start).rfind(b"\n")
-            if found >= 0:
-                position = start + found + 1
-                break
-            position = start
-        self._size = position
-        return JsonlTail(self.path, position)
+        return JsonlTail(self.path, self._blocks.leave_unfinished_line())
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._blocks.close()
 
     # -- the newest traces, backwards ---------------------------------------------------------
 
@@ -190,7 +169,7 @@ class JsonlReader:
         others: set[bytes] = set()
         quick, bad_lines = _ID_FIRST.match, list[int]()
         from_end = 0
-        for lines in self._backwards():
+        for lines in self._blocks.backwards():
             keys = usual_keys(lines)
             if keys is not None:
                 if prefix or chosen is not None:
@@ -244,45 +223,13 @@ class JsonlReader:
         traces = [Trace(spans[0].trace_id, spans[::-1]) for spans in collected.values()]
         return Selection(iter(traces[::-1]), len(others))
 
-    def _backwards(self) -> Iterator[list[bytes]]:
-        """The file's lines in blocks, the last block first; inside a block in the file's order."""
-        position = self._size
-        if position and self._read_at(position - 1, 1) == b"\n":
-            position -= 1
-        pieces: list[bytes] = []  # of a line whose beginning has not been reached, last first
-        while position > 0:
-            size = min(_BLOCK_BYTES, position)
-            position -= size
-            block = self._read_at(position, size)
-            if self.advanced is not None:
-                self.advanced(size)
-            cut = block.find(b"\n")
-            if cut < 0:
-                pieces.append(block)
-                continue
-            pieces.reverse()
-            rest = b"".join((block[cut + 1 :], *pieces))
-            pieces = [block[:cut]]
-            yield rest.split(b"\n")
-        if self._size:
-            pieces.reverse()
-            yield [b"".join(pieces).removeprefix(BOM)]
-
-    def _read_at(self, position: int, size: int) -> bytes:
-        try:
-            self._file.seek(position)
-            return self._file.read(size)
-        except OSError as error:
-            reason = (error.strerror or "cannot be read").lower()
-            raise UnreadableFileError(f"{clean(self.path)}: {reason}") from None
-
     # -- everything, forwards -------------------------------------------------------------------
 
     def _all(self, query: Query, chosen: Optional[set[bytes]]) -> Iterator[Trace]:
         """Every chosen trace as its last line is reached: a first pass counts their lines."""
         prefix = _encoded(query.trace or "")
         expected: dict[bytes, int] = {}
-        for lines in self._blocks():
+        for lines in self._blocks.forwards():
             for line in lines:
                 key = line[13:45]
                 if line[:13] != _BEFORE_ID or line[45:46] != b'"' or not key.isalnum():
@@ -294,7 +241,7 @@ class JsonlReader:
         assembly = TraceAssembly(expected)
         self._restart()
         before = 0
-        for lines in self._blocks():
+        for lines in self._blocks.forwards():
             for number, line in enumerate(lines, before + 1):
                 key = line[13:45]
                 if line[:13] != _BEFORE_ID or line[45:46] != b'"' or not key.isalnum():
@@ -323,7 +270,7 @@ class JsonlReader:
         conditions = query.conditions()
         all_met = (1 << len(conditions)) - 1
         met: dict[bytes, int] = {}
-        for _, line in self._numbered():
+        for _, line in self._blocks.numbered():
             found = _ID_FIRST.match(line)
             if found is not None and not found[1].startswith(prefix):
                 continue
@@ -341,48 +288,6 @@ class JsonlReader:
                     flags |= 1 << number
             met[key] = flags
         return {key for key, flags in met.items() if flags == all_met}
-
-    def _numbered(self) -> Iterator[tuple[int, bytes]]:
-        """Lines that are not blank, without their end, numbered from 1."""
-        self._file.seek(0)
-        left = told = self._size
-        for number, line in enumerate(self._file, 1):
-            # What was appended after the file was opened belongs to the tail.
-            if left <= 0:
-                break
-            left -= len(line)
-            if told - left > _BLOCK_BYTES and self.advanced is not None:
-                self.advanced(told - left)
-                told = left
-            line = line.rstrip(b"\r\n")
-            if number == 1:
-                line = line.removeprefix(BOM)
-            if line and not line.isspace():
-                yield number, line
-
-    def _blocks(self) -> Iterator[list[bytes]]:
-        """The file's lines with their ends in blocks, blank ones among them; none is empty.
-
-        `_end` is where the block ends.
-        """
-        self._file.seek(0)
-        left = self._size
-        while left > 0:
-            lines = self._file.readlines(_SMALL_BLOCK_BYTES)
-            if not lines:
-                break  # the file was cut meanwhile
-            if left == self._size and not (lines := _without_mark(lines)):
-                break
-            size = sum(map(len, lines))
-            left -= size
-            if self.advanced is not None:
-                self.advanced(size)
-            if left < 0:
-                # What was appended after the file was opened belongs to the tail.
-                while lines and left + len(lines[-1]) <= 0:
-                    left += len(lines.pop())
-            self._end = min(self._file.tell(), self._size)
-            yield lines
 
     # -- lines ----------------------------------------------------------------------------------
 
@@ -435,49 +340,6 @@ class JsonlReader:
         raise UnreadableFileError(
             f"{shown}: not a trace file, no line is a record; {self.problems.describe()}"
         )
-
-
-def _without_mark(lines: list[bytes]) -> list[bytes]:
-    first = lines[0].removeprefix(BOM)
-    return [first, *lines[1:]] if first else lines[1:]
-
-
-class _Index:
-    """Which parts of a file hold records of which traces, in a few bytes a trace.
-
-    A part may be named wrongly, as only a part of each id's hash is kept; none is left out.
-    """
-
-    def __init__(self) -> None:
-        self._ends: list[int] = []
-        self._hashes: list[array[int]] = []
-        self._begun: set[int] = set()
-        self._blocks = self._end = 0
-
-    def add(self, trace_ids: Iterable[Any], end: int) -> None:
-        """Take the records up to a place in the file."""
-        self._begun.update(map(hash, {*trace_ids}))
-        self._end = end
-        self._blocks += 1
-        if self._blocks >= _BLOCKS_A_PART:
-            self._finish()
-
-    def _finish(self) -> None:
-        self._ends.append(self._end)
-        self._hashes.append(array("I", [number & 0xFFFFFFFF for number in self._begun]))
-        self._begun.clear()
-        self._blocks = 0
-
-    def parts(self, trace_ids: Iterable[str]) -> Iterator[tuple[int, int]]:
-        """Where the parts with these traces begin and end."""
-        if self._blocks:
-            self._finish()
-        wanted = {hash(trace_id) & 0xFFFFFFFF for trace_id in trace_ids}
-        begin = 0
-        for end, hashes in zip(self._ends, self._hashes):
-            if not wanted.isdisjoint(hashes):
-                yield begin, end
-            begin = end
 
 
 def _encoded(text: str) -> bytes:
