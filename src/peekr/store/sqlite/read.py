@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Callable, Optional
 
 import orjson
@@ -27,14 +27,13 @@ from peekr.store.sqlite.readonly import (
     lenient_text,
     record_of,
 )
+from peekr.store.sqlite.salvage import Salvage
 from peekr.store.sqlite.schema import COLUMNS, table_columns
 from peekr.store.sqlite.tail import SqliteTail
 
 __all__ = ["SqliteReader"]
 
 _BLOCK_ROWS = 32
-_MAX_LOOKUPS = 200_000
-_MAX_MISSES = 5_000
 _REQUIRED = frozenset({"trace_id", "span_id"})
 
 
@@ -310,76 +309,7 @@ class SqliteReader:
         return Selection(selection.traces, selection.omitted)
 
     def _salvaged(self, after: int = 0) -> Iterator[SpanRecord]:
-        """The rows that can be reached: from the front, then singly, then from the back.
-
-        Does not use the indexes, which may be the damaged part.
-        """
-        self.problems.notes = ["the database is damaged"]
-        front = yield from self._run("ASC", after)
-        if front is None:
-            return
-        back: list[SpanRecord] = []
-        run = self._run("DESC", (1 << 63) - 1, down_to=front)
-        stopped: Optional[int] = None
-        while True:
-            try:
-                back.append(next(run))
-            except StopIteration as end:
-                stopped = end.value
-                break
-        if stopped is not None:
-            misses = 0
-            for rowid in self._rowids_between(front, stopped):
-                record = self._lookup(rowid)
-                if record is not None:
-                    yield record
-                misses = misses + 1 if record is None else 0
-                if misses > _MAX_MISSES:
-                    break
-        back.reverse()
-        yield from back
-
-    def _run(
-        self, direction: str, bound: int, down_to: Optional[int] = None
-    ) -> Generator[SpanRecord, None, Optional[int]]:
-        """Rows from one end; returns the last rowid before the damage, None at the other end."""
-        last = bound
-        comparison = ">" if direction == "ASC" else "<"
-        if down_to is not None:
-            comparison = f"> {down_to:d} AND rowid <"
-        statement = (
-            f"{self._select} NOT INDEXED WHERE rowid {comparison} ? ORDER BY rowid {direction}"
-        )
-        try:
-            for row in self._connection.execute(statement, (bound,)):
-                last = row[-1]
-                record = self._record(row)
-                if record is not None:
-                    yield record
-        except DAMAGE:
-            return last
-        return None
-
-    def _rowids_between(self, low: int, high: int) -> Iterable[int]:
-        """The rows in the damaged part, from an index; where that fails, whatever may be there."""
-        # The plus signs keep SQLite from walking the table itself.
-        statement = "SELECT rowid FROM spans WHERE +rowid > ? AND +rowid < ?"
-        try:
-            return sorted(row[0] for row in self._connection.execute(statement, (low, high)))
-        except DAMAGE:
-            self.problems.notes.append("how many rows are lost is not known")
-            return range(low + 1, min(high, low + _MAX_LOOKUPS))
-
-    def _lookup(self, rowid: int) -> Optional[SpanRecord]:
-        try:
-            row = self._connection.execute(
-                f"{self._select} NOT INDEXED WHERE rowid = ?", (rowid,)
-            ).fetchone()
-        except DAMAGE:
-            if len(self.problems.notes) == 1:
-                self.problems.add(f"row {rowid}", "damaged")
-            return None
-        return None if row is None else self._record(row)
+        return Salvage(self._connection, self._select, self.problems, self._record).rows(after)
 
     def _require_damage(self, error: Exception) -> None:
         """Raise the error in the form for people, unless salvaging rows may help."""
