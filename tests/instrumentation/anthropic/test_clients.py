@@ -16,6 +16,7 @@ from simulated_providers import SimulatedProviders
 from ...conftest import Telemetry, attributes_of
 from ...support.player import Player
 from .calls import (
+    ANSWER,
     ASK,
     Calls,
     answer,
@@ -125,6 +126,13 @@ async def test_raw_response_of_a_platforms_client_is_recorded(
                     read = await call.drain(response.iter_bytes())
                     assert b"".join(read)
     assert_hello(telemetry, name)
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "v1/messages", "/v1/messages?beta=true"])
+async def test_post_of_the_client_itself_is_recorded(path: str, call: Calls, telemetry: Telemetry):
+    made = await settled(call.client.post(path, body=ASK, cast_to=anthropic.types.Message))
+    assert made.content[0].text == ANSWER
+    assert [record["name"] for record in telemetry.records] == ["anthropic.messages"]
 
 
 async def test_client_made_before_instrument_is_recorded(

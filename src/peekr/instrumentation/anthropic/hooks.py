@@ -18,7 +18,7 @@ from peekr.instrumentation.runtime import Hook
 __all__ = ["ANTHROPIC", "INSTRUMENTATIONS"]
 
 _CLIENT = "anthropic._base_client"
-_MESSAGES = "/v1/messages"
+_MESSAGES = "v1/messages"
 
 
 def _options(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -38,7 +38,8 @@ def _is_message(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     options = _options(args, kwargs)
     url = getattr(options, "url", None)
     # Batches and token counts have paths of their own below it.
-    return isinstance(url, str) and url.partition("?")[0] == _MESSAGES
+    # With or without a slash before it: the client takes both as relative to its base.
+    return isinstance(url, str) and url.partition("?")[0].lstrip("/") == _MESSAGES
 
 
 def _hush(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

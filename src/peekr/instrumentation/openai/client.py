@@ -46,7 +46,10 @@ _PROVIDERS_BY_HOST = (
     ("aiplatform.googleapis.com", "gcp.vertex_ai"),
     ("anthropic.com", "anthropic"),
     ("amazonaws.com", "aws.bedrock"),
+    ("api.aws", "aws.bedrock"),
 )
+# What `OpenAI(provider=…)` calls its platforms.
+_PROVIDERS_BY_NAME = {"bedrock": "aws.bedrock", "vertex": "gcp.vertex_ai"}
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal")
 _OLLAMA_PORT = 11434
 _VLLM_PORT = 8000
@@ -135,7 +138,7 @@ def endpoint(instance: Any) -> tuple[Optional[str], Optional[tuple[str, Optional
         host, port = parts.hostname or "", parts.port
         if port is None and parts.scheme:
             port = 443 if parts.scheme == "https" else 80
-        provider = _provider(type(client).__name__, host, port)
+        provider = _provider_of(client) or _provider(host, port)
         # The address is kept with its object, so that the object's id stays its own.
         known = _endpoints[key] = (base_url, (provider, (host, port) if host else None))
     return known[1]
@@ -147,11 +150,18 @@ _endpoints: dict[
 ] = {}
 
 
-def _provider(client_class: str, host: str, port: Optional[int]) -> str:
-    if "Azure" in client_class:
+def _provider_of(client: Any) -> Optional[str]:
+    """The provider that a client says itself: by its class, or by its `provider=`."""
+    # The class that the SDK defines, also where an application derives its own from it.
+    names = " ".join(cls.__name__ for cls in type(client).__mro__)
+    if "Azure" in names:
         return "azure.ai.openai"
-    if "Bedrock" in client_class:
+    if "Bedrock" in names:
         return "aws.bedrock"
+    return _PROVIDERS_BY_NAME.get(getattr(getattr(client, "_provider_runtime", None), "name", ""))
+
+
+def _provider(host: str, port: Optional[int]) -> str:
     for suffix, provider in _PROVIDERS_BY_HOST:
         if host == suffix or host.endswith("." + suffix):
             return provider

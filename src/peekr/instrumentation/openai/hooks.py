@@ -55,10 +55,12 @@ def _hooks() -> tuple[Hook, ...]:
         for prefix, is_async in (("", False), ("Async", True))
     ]
     # What was taken from a client before it was watched (`create = client.chat.completions.create`,
-    # a cached `with_raw_response`, another library's wrapper) still sends its request through here.
+    # a cached `with_raw_response`, another library's wrapper) still sends its request through here,
+    # and so does what no row above names: `beta.responses`, `compact`, the client's own `post`.
     paths = (
         ("/chat/completions", "openai.chat", "chat", chat),
         ("/responses", "openai.responses", "chat", responses),
+        ("/responses/compact", "openai.responses", "chat", responses),
         ("/embeddings", "openai.embeddings", "embeddings", embeddings),
         ("/completions", "openai.completions", "text_completion", text),
     )
@@ -91,7 +93,9 @@ def _by_path(
         options = _request_options(args, kwargs)
         if getattr(options, "method", None) != "post":
             return None
-        return rows.get(str(getattr(options, "url", "")))
+        # As the client resolves it: relative to its base, with or without a slash before it.
+        path = str(getattr(options, "url", "")).partition("?")[0]
+        return rows.get(path) or rows.get(f"/{path}")
 
     return choose
 
