@@ -10,20 +10,19 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from typing import Callable, Optional
 
 from peekr import forks
 from peekr.encoding import dumps
 from peekr.http_client import Answer
 from peekr.record import SpanRecord
+from peekr.store.backlog import Backlog, Batch
 from peekr.store.backoff import Backoff
 from peekr.store.outage import Outage
-from peekr.store.spool import Spool, SpooledBatch
+from peekr.store.spool import Spool
 
 __all__ = ["HttpSink"]
 
-_MAX_BODY_BYTES = 4 * 1024 * 1024
 _SAID_AFTER = 3
 """So many requests in a row fail before it is said: less is the daily life of a network."""
 _EXIT_TIMEOUT_S = 5.0
@@ -35,21 +34,6 @@ _logger = logging.getLogger("peekr.store")
 
 Post = Callable[[bytes, "dict[str, str]"], Answer]
 """Sends a body with these headers; never raises."""
-
-
-class _Batch:
-    """Records on their way, from memory or from the spool.
-
-    Attributes:
-        spooled: Where they stand on disk; None where they came from memory.
-        saved: The path of a copy that was put on disk while they were being sent.
-    """
-
-    def __init__(self, lines: list[bytes], spooled: Optional[SpooledBatch] = None) -> None:
-        self.lines = lines
-        self.bytes = sum(map(len, lines))
-        self.spooled = spooled
-        self.saved: Optional[str] = None
 
 
 class HttpSink:
@@ -94,11 +78,12 @@ class HttpSink:
         self.spool = spool
         self._post = post
         self._name = name
-        self._batch_size = batch_size
-        self._interval_s = flush_interval_s
-        self._max_queued = max_queued
-        self._max_queued_bytes = max_queued_bytes
-        self._max_body_bytes = _MAX_BODY_BYTES
+        self._backlog = Backlog(
+            batch_size=batch_size,
+            interval_s=flush_interval_s,
+            max_records=max_queued,
+            max_bytes=max_queued_bytes,
+        )
         self._compress = compress
         self._on_thread = on_thread
         self._outage = Outage(name)
@@ -116,12 +101,8 @@ class HttpSink:
 
     def _reset(self) -> None:
         self._changed = threading.Condition(threading.RLock())
-        self._queue: deque[bytes] = deque()
-        self._again: deque[_Batch] = deque()
-        self._sending: Optional[_Batch] = None
-        self._waiting = 0  # records in memory, those that are being sent included
-        self._waiting_bytes = 0
-        self._oldest = 0.0
+        self._backlog.clear()
+        self._sending: Optional[Batch] = None
         self._taken = self._settled = self._flush_to = 0
         self._backoff = Backoff()
         self._runs = False
@@ -130,7 +111,7 @@ class HttpSink:
     @property
     def waiting(self) -> int:
         """How many records wait in memory."""
-        return self._waiting
+        return self._backlog.records
 
     @property
     def lost(self) -> int:
@@ -154,21 +135,14 @@ class HttpSink:
             if self._closed or (self._stopped and self.spool is None):
                 self._outage.lose(1)
                 return
-            if (
-                self._waiting >= self._max_queued
-                or self._waiting_bytes + len(line) > self._max_queued_bytes
-            ):
-                self._outage.begin(f"{self._waiting} spans are waiting already", lost=1)
+            if self._backlog.is_full_for(line):
+                self._outage.begin(f"{self._backlog.records} spans are waiting already", lost=1)
                 return
-            if not self._queue:
-                self._oldest = time.monotonic()
-            self._queue.append(line)
+            is_news = self._backlog.add(line)
             self._taken += 1
-            self._waiting += 1
-            self._waiting_bytes += len(line)
             if not self._runs:
                 self._start()
-            elif len(self._queue) in (1, self._batch_size):
+            elif is_news:
                 self._changed.notify_all()
 
     def flush(self, timeout_s: float = 30.0) -> bool:
@@ -220,11 +194,10 @@ class HttpSink:
         batch = self._sending
         if batch is not None and batch.spooled is None and batch.saved is None:
             self._outage.lose(len(batch.lines))
-        while self._again or self._queue:
-            given_up = self._again.popleft() if self._again else self._from_queue()
+        for given_up in self._backlog.take_all():
             self._outage.lose(len(given_up.lines))
             self._settled += len(given_up.lines)
-            self._forget(given_up)
+            self._backlog.forget(given_up)
         self._outage.summarise()
 
     def summarise(self) -> None:
@@ -266,60 +239,46 @@ class HttpSink:
                 self._settle(batch, answer)
                 changed.notify_all()
 
-    def _next(self) -> Optional[_Batch]:
+    def _next(self) -> Optional[Batch]:
         """The batch to send now; moves to the spool what cannot be sent now."""
         now = time.monotonic()
         if self._closed:
             return None
         if self._stopped or now < self._backoff.until:
             while self.spool is not None and self._is_due(now):
-                self._shelve(self._from_queue())
+                self._shelve(self._backlog.take_new())
                 self._changed.notify_all()
             return None
-        if self._again:
-            return self._again.popleft()
+        if self._backlog.has_again:
+            return self._backlog.take()
         is_due = self._is_due(now)
         if self.spool is not None and (self._spool_is_next or not is_due):
             found = self.spool.take()
             if found is not None:
                 self._spool_is_next = False
-                return _Batch(found.lines, found)
+                return Batch(found.lines, found)
         self._spool_is_next = True
-        return self._from_queue() if is_due else None
+        return self._backlog.take_new() if is_due else None
 
     def _is_due(self, now: float) -> bool:
-        if not self._queue:
-            return False
-        return (
-            len(self._queue) >= self._batch_size
-            or now - self._oldest >= self._interval_s
-            or self._flush_to > self._settled
-        )
+        if self._flush_to > self._settled:
+            return self._backlog.has_new
+        return self._backlog.is_due(now)
 
     def _pause_s(self) -> Optional[float]:
         """How long there is nothing to do, None for until something comes."""
         now = time.monotonic()
         until: list[float] = []
-        if self._queue and (self.spool is not None or not self._stopped):
-            until.append(self._oldest + self._interval_s)
-        has_older = bool(self._again) or (self.spool is not None and not self.spool.is_empty)
-        if not self._stopped and self._backoff.until > now and (has_older or self._queue):
+        backlog = self._backlog
+        if backlog.has_new and (self.spool is not None or not self._stopped):
+            until.append(backlog.due_at)
+        has_older = backlog.has_again or (self.spool is not None and not self.spool.is_empty)
+        if not self._stopped and self._backoff.until > now and (has_older or backlog.has_new):
             blocked = self.spool is None
             until = [self._backoff.until] if blocked else [*until, self._backoff.until]
         return max(0.001, min(until) - now) if until else None
 
-    def _from_queue(self) -> _Batch:
-        lines: list[bytes] = []
-        size = 0
-        while self._queue and len(lines) < self._batch_size:
-            if lines and size + len(self._queue[0]) > self._max_body_bytes:
-                break
-            lines.append(self._queue.popleft())
-            size += len(lines[-1])
-        # Those that stay are younger; by how much is not known.
-        return _Batch(lines)
-
-    def _send(self, batch: _Batch) -> Answer:
+    def _send(self, batch: Batch) -> Answer:
         body = b'{"spans":[' + b",".join(batch.lines) + b"]}"
         if self._compress and len(body) >= _GZIP_FROM_BYTES:
             packed = gzip.compress(body, 6)
@@ -329,11 +288,10 @@ class HttpSink:
             self._compress = False
         return self._post(body, {})
 
-    def _settle(self, batch: _Batch, answer: Answer) -> None:
+    def _settle(self, batch: Batch, answer: Answer) -> None:
         if answer.is_success:
             self._backoff.succeeded()
-            # What was too large once may fit later: back slowly to where it was.
-            self._max_body_bytes = min(_MAX_BODY_BYTES, self._max_body_bytes * 21 // 20 + 1)
+            self._backlog.succeeded()
             self.sent += len(batch.lines)
             self._let_go(batch)
             self._outage.end()
@@ -350,8 +308,8 @@ class HttpSink:
                 else "spans are lost, except for what is stored locally",
             )
             self._keep(batch)
-            while self._again or self._queue:
-                self._keep(self._again.popleft() if self._again else self._from_queue())
+            for waiting in self._backlog.take_all():
+                self._keep(waiting)
         elif answer.status == _TOO_LARGE and len(batch.lines) > 1:
             self._split(batch)
         elif answer.is_retryable:
@@ -362,7 +320,7 @@ class HttpSink:
         else:
             self._reject(batch, answer)
 
-    def _keep(self, batch: _Batch) -> None:
+    def _keep(self, batch: Batch) -> None:
         """Put a batch where it waits for the next attempt."""
         if batch.spooled is not None and self.spool is not None:
             self.spool.give_back(batch.spooled)
@@ -372,9 +330,9 @@ class HttpSink:
             self._outage.lose(len(batch.lines))
             self._let_go(batch)
         else:
-            self._again.appendleft(batch)
+            self._backlog.put_back(batch)
 
-    def _shelve(self, batch: _Batch) -> None:
+    def _shelve(self, batch: Batch) -> None:
         """Write a batch of the memory to the spool."""
         assert self.spool is not None
         if batch.saved is None:
@@ -382,33 +340,31 @@ class HttpSink:
                 reason = f"the spool {self.spool.folder}: {self.spool.problem}"
                 self._outage.begin(reason, lost=len(batch.lines))
             self._settled += len(batch.lines)
-        self._forget(batch)
+        self._backlog.forget(batch)
 
     def _save(self, spool: Spool) -> None:
         """Write all that waits to the spool, what is being sent too: the process may end."""
-        while self._again or self._queue:
-            self._shelve(self._again.popleft() if self._again else self._from_queue())
+        for waiting in self._backlog.take_all():
+            self._shelve(waiting)
         batch = self._sending
         if batch is not None and batch.spooled is None and batch.saved is None:
             batch.saved = spool.keep(batch.lines)
             if batch.saved is not None:
                 self._settled += len(batch.lines)
 
-    def _split(self, batch: _Batch) -> None:
-        self._max_body_bytes = max(1, min(self._max_body_bytes, batch.bytes // 2))
-        middle = len(batch.lines) // 2
-        halves = [_Batch(batch.lines[:middle]), _Batch(batch.lines[middle:])]
+    def _split(self, batch: Batch) -> None:
+        halves = self._backlog.halves(batch)
         if batch.spooled is None or self.spool is None:
             if batch.saved is not None and self.spool is not None:
                 self.spool.discard(batch.saved)
                 self._settled -= len(batch.lines)
-            self._again.extendleft(reversed(halves))
+            self._backlog.put_back(*halves)
         elif all(self.spool.keep(half.lines) is not None for half in halves):
             self.spool.done(batch.spooled)
         else:
             self._reject(batch, Answer(_TOO_LARGE, self.spool.problem))
 
-    def _reject(self, batch: _Batch, answer: Answer) -> None:
+    def _reject(self, batch: Batch, answer: Answer) -> None:
         """Let go of what the endpoint will never take; a spool keeps it for people to look at."""
         count = len(batch.lines)
         path = None if self.spool is None else self.spool.keep(batch.lines, rejected=True)
@@ -424,7 +380,7 @@ class HttpSink:
             self._outage.lose(count)
         self._let_go(batch)
 
-    def _let_go(self, batch: _Batch) -> None:
+    def _let_go(self, batch: Batch) -> None:
         """Count a batch as settled, and take it from the disk if it is there."""
         if self.spool is not None and batch.spooled is not None:
             self.spool.done(batch.spooled)
@@ -433,11 +389,7 @@ class HttpSink:
             self.spool.discard(batch.saved)
         else:
             self._settled += len(batch.lines)
-        self._forget(batch)
-
-    def _forget(self, batch: _Batch) -> None:
-        self._waiting -= len(batch.lines)
-        self._waiting_bytes -= batch.bytes
+        self._backlog.forget(batch)
 
     def _say(self, kind: str, message: str, *arguments: object) -> None:
         if kind in self._said:
