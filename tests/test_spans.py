@@ -15,7 +15,7 @@ from opentelemetry.trace import StatusCode
 
 import peekr
 from peekr import Span, end_span, get_current_span, start_span
-from peekr.manual import span_view
+from peekr.manual import span_attributes
 from tests.conftest import Telemetry, attributes_of
 
 
@@ -31,9 +31,9 @@ def root_context() -> Iterator[None]:
 def nesting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What OpenTelemetry takes: newer releases take nested values, older ones do not."""
     takes: bool = request.param == "nested values"
-    if takes and not span_view._sdk_nests():  # pyright: ignore[reportPrivateUsage]
+    if takes and not span_attributes._sdk_nests():  # pyright: ignore[reportPrivateUsage]
         pytest.skip("this OpenTelemetry takes no nested values")
-    monkeypatch.setattr(span_view, "_nests", takes)
+    monkeypatch.setattr(span_attributes, "_nests", takes)
     return request.param
 
 

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from peekr import forks
-from peekr.manual.span_view import thawed
+from peekr.manual.span_attributes import thawed
 from peekr.pipeline.project import project
 from peekr.pipeline.waiting import chars_of
 from peekr.store.outage import Outage
