@@ -122,16 +122,43 @@ class Series:
         return [self.buckets.get(key, none)[place] for key in range(first, end)]
 
 
-_IDS = re.compile(
-    r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|\b(?=\w*\d)[A-Za-z]*[-_]?[0-9a-fA-F]{12,}\b|\d+(?:\.\d+)?"
+_PARTS = re.compile(
+    r"(?P<status>\b(?:code|status|HTTP)[ :=]{1,3}[1-5]\d\d\b)"
+    r"|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}(?![0-9a-zA-Z])"
+    r"|(?P<word>(?<![0-9A-Za-z])(?:[0-9]+(?:\.[0-9]+)+(?![0-9A-Za-z])|[0-9A-Za-z]*[0-9][0-9A-Za-z]*))"
 )
+_HEX = re.compile(r"(?=.*[0-9])[0-9a-fA-F]{6,}")
+_DIGITS = re.compile(r"\d+(?:\.\d+)*")
 _ERROR_CHARS = 240
+_ID_CHARS = 8
+"""From so many letters and digits on a word with two digits in it is an id, `n0rthw1nd`."""
 
 
 def mask(message: str) -> str:
-    """An error's first line with ids and numbers masked, so that equal failures count together."""
+    """An error's first line with ids and numbers masked, so that equal failures count together.
+
+    What tells failures apart stays: the code of an HTTP answer, and names such as `gpt-4o`.
+    """
     first = message.strip().partition("\n")[0][:_ERROR_CHARS]
-    return _IDS.sub("#", first)
+    return _PARTS.sub(_masked, first)
+
+
+def _masked(found: re.Match[str]) -> str:
+    if found["status"]:
+        return found["status"]
+    word = found["word"]
+    if word is None or _HEX.fullmatch(word) or _is_id(word):
+        return "#"
+    before = found.string[found.start() - 1 : found.start()]
+    if before == "-" and word[0].isdigit() and word[-1].isalpha():
+        return word
+    return _DIGITS.sub("#", word)
+
+
+def _is_id(word: str) -> bool:
+    return (
+        len(word) >= _ID_CHARS and sum(map(str.isdigit, word)) >= 2 and any(map(str.isalpha, word))
+    )
 
 
 def short(text: str, chars: int = SHORT_CHARS) -> str:
