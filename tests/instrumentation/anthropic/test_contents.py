@@ -634,3 +634,8 @@ async def test_answer_reaches_the_caller_as_the_sdk_made_it(call: Calls, telemet
     parsed = await settled(raw.parse())
     assert type(parsed) is Message
     assert attributes_of(telemetry.spans[1])["peekr.request.id"] == raw.headers["request-id"]
+
+
+async def test_empty_text_is_a_text(mode: str, telemetry: Telemetry):
+    await asked(mode, telemetry, messages=user(""), system="")
+    assert telemetry.record["attributes"]["input"] == [{"role": "user", "content": ""}]

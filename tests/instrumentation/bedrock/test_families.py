@@ -670,3 +670,24 @@ def test_bodies_of_no_known_form_pass(body: bytes, telemetry: Telemetry):
     assert json.loads(read) == {"some": "thing"}
     assert telemetry.record["status"] == "ok"
     assert telemetry.record["attributes"]["model"] == "custom"
+
+
+@pytest.mark.parametrize("model", ["openai.gpt-oss-20b-1:0", "anthropic.claude-3-haiku"])
+def test_empty_texts_are_texts(model: str, telemetry: Telemetry):
+    request: Dict[str, Any] = {
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": 64,
+        "messages": [{"role": "user", "content": ""}],
+    }
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": ""},
+        "finish_reason": "length",
+    }
+    blocks = [{"type": "text", "text": ""}]
+    claude = {"type": "message", "role": "assistant", "content": blocks, "stop_reason": "length"}
+    said: Any = {"choices": [choice]} if model.startswith("openai") else claude
+    invoke("sync", model, request, said)
+    got = telemetry.record["attributes"]
+    assert got["input"] == [{"role": "user", "content": ""}]
+    assert got["output"] == ""

@@ -317,3 +317,9 @@ def test_http_response_that_the_caller_asked_for_is_read(telemetry: Telemetry):
         assert json.loads(answer.sdk_http_response.body)["candidates"]
     assert telemetry.record["attributes"]["output"] == "Hello."
     assert telemetry.record["attributes"]["tokens_total"] == 8
+
+
+@in_all_modes
+def test_answer_of_an_empty_text_is_an_empty_text(telemetry: Telemetry, mode: str):
+    got = recorded(telemetry, mode, [chunk({"text": ""}, finish="MAX_TOKENS", **COUNTED)])
+    assert got["output"] == ""

@@ -514,3 +514,34 @@ async def test_strict_result_is_read_by_a_stream_helper(mode: str, telemetry: Te
     got = telemetry.record["attributes"]
     assert got["output"] == '{"city":"Oslo","degrees":3.5}'
     assert got["gen_ai.output.type"] == "json"
+
+
+# -- texts of no letters -----------------------------------------------------------------------
+
+
+async def test_empty_texts_are_texts(mode: str, telemetry: Telemetry):
+    messages = [
+        {"role": "system", "content": ""},
+        {"role": "user", "content": ""},
+        {"role": "assistant", "content": "", "tool_calls": CALLS},
+        {"role": "tool", "tool_call_id": "call_1", "content": ""},
+    ]
+    got = await asked(telemetry, mode, messages=messages)
+    assert [entry["content"] for entry in got["input"]] == ["", "", None, ""]
+
+
+async def test_empty_answer_is_an_empty_text(mode: str, telemetry: Telemetry):
+    got = await answered(telemetry, mode, {"role": "assistant", "content": ""}, "length")
+    assert got["output"] == ""
+
+
+async def test_empty_answer_that_is_streamed_is_an_empty_text(mode: str, telemetry: Telemetry):
+    first = chunk({"role": "assistant", "content": ""})
+    got = await streamed(telemetry, mode, first, chunk({}, "length"))
+    assert got["output"] == ""
+
+
+async def test_calls_have_no_empty_text_beside_them(mode: str, telemetry: Telemetry):
+    said = {"role": "assistant", "content": "", "tool_calls": CALLS}
+    got = await answered(telemetry, mode, said, "tool_calls")
+    assert got["output"][0]["content"] is None

@@ -537,3 +537,8 @@ async def test_parsed_answer_is_recorded_as_its_text(mode: str, telemetry: Telem
     assert got["output"] == '{"city":"Oslo"}'
     assert got["gen_ai.output.type"] == "json"
     assert "city" in str(got["peekr.request.parameters"]["text_format"])
+
+
+async def test_message_of_an_empty_text_is_a_message(mode: str, telemetry: Telemetry):
+    got = await asked(telemetry, mode, input=[{"role": "user", "content": ""}])
+    assert got["input"] == [{"role": "user", "content": ""}]

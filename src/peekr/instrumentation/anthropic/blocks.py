@@ -31,7 +31,7 @@ _LEFT_OUT = frozenset(("data", "signature", "cache_control"))
 def parts(content: Any) -> list[Part]:
     """The parts of a message's content: a text, or content blocks of dictionaries or models."""
     if isinstance(content, str):
-        return [text(content)] if content else []
+        return [text(content)]
     made: list[Part] = []
     for block in entries(content):
         part = text(block) if isinstance(block, str) else _part(block)

@@ -46,7 +46,7 @@ class MessagesExtractor:
             content_parameters=contents or None,
             form=messages_form(kwargs),
             input=_messages(arguments.get("messages")),
-            system=parts(arguments.get("system")) or None,
+            system=parts(arguments.get("system") or None) or None,
             tools=_tool_definitions(arguments.get("tools")),
         )
 

@@ -131,6 +131,8 @@ def _answer_parts(said: dict[str, Any]) -> list[Part]:
     for call in objs(said.get("tool_calls")):
         function = obj(call.get("function"))
         parts.append(tool_call(call.get("id"), function.get("name"), function.get("arguments")))
+    if not parts and said.get("content") == "":
+        parts.append(text(""))
     return parts
 
 

@@ -49,7 +49,7 @@ class ClaudeForm:
             attributes=sampling(body),
             parameters=parameters(body),
             input=[_message(entry) for entry in objs(body.get("messages"))] or None,
-            system=_parts(body.get("system")) or None,
+            system=_parts(body.get("system") or None) or None,
             tools=[_tool(entry) for entry in objs(body.get("tools"))] or None,
         )
 
@@ -108,7 +108,7 @@ def _message(entry: dict[str, Any]) -> Message:
 
 def _parts(content: Any) -> list[Part]:
     if isinstance(content, str):
-        return [text(content)] if content else []
+        return [text(content)]
     return [_part(block) for block in objs(content)]
 
 

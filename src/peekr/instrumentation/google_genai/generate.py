@@ -13,7 +13,7 @@ from peekr.instrumentation.google_genai.contents import answer_part, input_messa
 from peekr.instrumentation.google_genai.definitions import tool_definitions
 from peekr.instrumentation.google_genai.pieces import PartialCall
 from peekr.instrumentation.google_genai.written import generate_form
-from peekr.messages import Message, Part, message, refusal
+from peekr.messages import Message, Part, message, refusal, text
 
 __all__ = ["GENERATE", "GENERATE_STREAM", "GenerateExtractor"]
 
@@ -86,7 +86,7 @@ def _with_body(result: Any) -> Any:
 class _Candidate:
     """One candidate as far as it has come."""
 
-    __slots__ = ("finish_message", "finish_reason", "open_call", "parts", "role")
+    __slots__ = ("finish_message", "finish_reason", "is_empty", "open_call", "parts", "role")
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
@@ -94,6 +94,7 @@ class _Candidate:
         self.finish_reason: Optional[str] = None
         self.finish_message: Optional[str] = None
         self.open_call: Optional[PartialCall] = None
+        self.is_empty = False  # has a text, of no letters
 
     def add(self, entry: Any) -> None:
         call = get(entry, "function_call")
@@ -102,6 +103,7 @@ class _Candidate:
             return
         part = answer_part(entry)
         if part is None:
+            self.is_empty = self.is_empty or get(entry, "text") == ""
             return
         kind = part["type"]
         if kind in ("text", "reasoning") and self.parts and self.parts[-1]["type"] == kind:
@@ -121,7 +123,7 @@ class _Candidate:
     def message(self) -> Message:
         return message(
             self.role,
-            self.parts,
+            self.parts or ([text("")] if self.is_empty else []),
             finish_reason=self.finish_reason or "",
             finish_message=self.finish_message,
         )

@@ -103,7 +103,7 @@ def _request_message(entry: Any) -> Message:
     if role == "function":
         return message("tool", [tool_response(None, content)], name=name)
     if len(of_entry) == 2 and isinstance(content, str):
-        return message(role, [text(content)] if content else [])
+        return message(role, [text(content)])
     return message(role, _answer_parts(of_entry), name=name)
 
 
@@ -134,6 +134,8 @@ def _answer_parts(of_entry: Mapping[str, Any]) -> list[Part]:
     function = of_entry.get("function_call")
     if function is not None:
         parts.append(tool_call(None, field(function, "name"), field(function, "arguments")))
+    if not parts and of_entry.get("content") == "":
+        parts.append(text(""))  # beside calls it is but how services write that there is none
     return parts
 
 

@@ -110,6 +110,7 @@ class _Choice:
         "calls",
         "finish_reason",
         "function",
+        "is_empty",
         "refusal",
         "role",
         "text",
@@ -129,6 +130,7 @@ class _Choice:
         self.calls: dict[Any, list[Any]] = {}
         self.function: Optional[list[Any]] = None
         self.finish_reason: Optional[str] = None
+        self.is_empty = False  # has a text, perhaps of no letters
 
     def message(self) -> Message:
         parts: list[Part] = []
@@ -154,6 +156,8 @@ class _Choice:
             parts.append(part)
         if self.function is not None:
             parts.append(tool_call(None, self.function[1], joined(self.function[2])))
+        if not parts and self.is_empty and self.finish_reason:
+            parts.append(text(""))
         return message(self.role, parts, finish_reason=self.finish_reason or "")
 
 
@@ -162,6 +166,8 @@ def _add_delta(choice: _Choice, delta: Any) -> None:
     piece = get("content")
     if piece:
         choice.text.append(piece)
+    elif piece == "":
+        choice.is_empty = True
     role = get("role")
     if role:
         choice.role = role

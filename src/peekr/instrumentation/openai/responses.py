@@ -246,7 +246,7 @@ def _server_call(item: Any, kind: str) -> list[Part]:
 
 def _content(content: Any) -> list[Part]:
     if isinstance(content, str):
-        return [text(content)] if content else []
+        return [text(content)]
     if not isinstance(content, (list, tuple)):
         return []
     return [_part(entry) for entry in cast("list[Any]", content)]

@@ -64,7 +64,7 @@ def responses_form(
         content = entry.get("content")
         if isinstance(item, str):
             made[place] = literal(item)
-        elif type(content) is not str or not content or len(entry) != 2:
+        elif type(content) is not str or len(entry) != 2:
             if not parts_of(item):
                 made[f"{place}+"] = literal(_plain(item))
                 continue
@@ -229,7 +229,7 @@ def _is_user_text(item: Any) -> bool:
         return isinstance(item, str)
     content = given.get("content")
     if isinstance(content, str):
-        return bool(content)
+        return True
     if not isinstance(content, list) or len(cast("list[Any]", content)) != 1:
         return False
     return _given(cast("list[Any]", content)[0]).get("type") in (*_TEXTS, "text")
