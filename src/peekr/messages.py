@@ -321,6 +321,8 @@ def from_record(messages: Sequence[dict[str, Any]]) -> list[Message]:
 
 def _to_record(entry: Message) -> dict[str, Any]:
     parts: list[Part] = entry.get("parts") or []
+    if not parts and "role" not in entry and "parts" not in entry:
+        raise KeyError("neither a role nor parts: no message")
     made: dict[str, Any] = {"role": entry.get("role")}
     first_call = len(parts)
     if first_call == 1:

@@ -248,8 +248,7 @@ def _input(
     attributes: dict[str, Any],
 ) -> None:
     if made is None:
-        # Cut off by a limit that knows no JSON: what is left of the text.
-        attributes["input"] = raw
+        attributes["input"] = _no_messages(raw)
         if system is not None:
             attributes[_SYSTEM_INSTRUCTIONS] = _value(system)
         return
@@ -266,7 +265,7 @@ def _input(
 
 def _output(raw: Any, made: Optional[list[dict[str, Any]]], attributes: dict[str, Any]) -> None:
     if made is None:
-        attributes["output"] = raw
+        attributes["output"] = _no_messages(raw)
         return
     reasons = attributes.get("finish_reasons") or ()
     for index, entry in enumerate(made):
@@ -307,6 +306,15 @@ def _messages(raw: Any) -> Optional[list[dict[str, Any]]]:
         return to_record(loads(raw) if isinstance(raw, str) else raw)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _no_messages(raw: Any) -> Any:
+    """What stands in the place of messages: a list or an object of something else, or a text.
+
+    A text is also what is left where a limit that knows no JSON has cut it off.
+    """
+    value: object = _value(raw)
+    return raw if isinstance(value, (str, int, float, type(None))) else value
 
 
 def _unpack(source: dict[str, Any], names: Sequence[str]) -> None:

@@ -249,7 +249,7 @@ def test_a_record_comes_back_from_otlp_as_it_was(
 
 
 def _said(records: List[Json]) -> List[Json]:
-    """Records whose contents are values: a list that holds no messages comes back as its JSON."""
+    """Records whose contents are values: a text that is one comes back as what it says."""
     for record in records:
         for name in ("input", "output"):
             content = record["attributes"].get(name)

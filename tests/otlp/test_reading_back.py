@@ -66,3 +66,16 @@ def test_values_of_every_kind_come_back(tmp_path: Path) -> None:
     )
     record = SpanRecord.from_dict(given)
     assert same(written_and_read([record], tmp_path)) == same([record])
+
+
+@pytest.mark.parametrize(
+    "held", [["a", "b"], [{"a": 1}], [{"a": 1, "b": [2]}], {"q": 1}, [1, None], []], ids=repr
+)
+@pytest.mark.parametrize("name", ["input", "output"])
+def test_contents_of_a_call_that_are_no_messages_come_back(
+    name: str, held: Any, tmp_path: Path
+) -> None:
+    given = span(1, 1, None, "openai.chat", model="gpt-4o")
+    given["attributes"].update({"gen_ai.operation.name": "chat", "provider": "openai", name: held})
+    (back,) = written_and_read([SpanRecord.from_dict(given)], tmp_path)
+    assert back.attributes[name] == held
