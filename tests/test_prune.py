@@ -440,9 +440,15 @@ def test_wrong_usage_is_2_and_an_unusable_file_1(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="pseudo terminals are of POSIX")
 @pytest.mark.parametrize(
-    ("answer", "left"), [(b"y\n", {2, 3}), (b"n\n", {1, 2, 3, 4}), (b"\n", {1, 2, 3, 4})]
+    ("answer", "left", "code"),
+    [
+        (b"y\n", {2, 3}, 0),
+        (b"n\n", {1, 2, 3, 4}, 0),
+        (b"\n", {1, 2, 3, 4}, 0),
+        (b"\x04", {1, 2, 3, 4}, 130),  # Ctrl-D
+    ],
 )
-def test_a_terminal_is_asked(tmp_path: Path, answer: bytes, left: set[int]) -> None:
+def test_a_terminal_is_asked(tmp_path: Path, answer: bytes, left: set[int], code: int) -> None:
     import pty
 
     path = fresh(tmp_path / "t.jsonl", DAYS)
@@ -467,9 +473,10 @@ def test_a_terminal_is_asked(tmp_path: Path, answer: bytes, left: set[int]) -> N
                 continue
         elif b"[y/N]" in printed:
             os.write(leader, answer)
-    assert process.returncode == 0
+    assert process.returncode == code, printed
     os.close(leader)
     assert b"Delete 2 records?" in printed
+    assert b"fault of" not in printed
     assert numbers(path) == left
 
 

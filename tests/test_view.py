@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from peekr.plaintext import clean
 from peekr.record import SpanRecord
 from peekr.render.style import ASCII, COLOUR, LINES, PLAIN
+from peekr.render.table import aligned
 from peekr.render.tree import arrange, totals
 from peekr.render.view import TraceView, wrapped
 from tests.support.trace_files import NOW, agent_trace, span
@@ -313,3 +314,9 @@ def test_contents_nested_hundreds_of_levels_deep() -> None:
     first = span(1, **odd)
     lines = shown(first, {**first, "name": "again"}, io=True)
     assert len(lines) > 5
+
+
+def test_columns_stand_below_each_other_whatever_is_in_them() -> None:
+    rows = [("name", "count"), ("探す", "1"), ("a 🤖", "12"), ("e\u0301", "3")]
+    assert list(aligned(rows)) == ["name  count", "探す      1", "a 🤖     12", "e\u0301         3"]
+    assert list(aligned(rows[:2], left=(0, 1))) == ["name  count", "探す  1"]

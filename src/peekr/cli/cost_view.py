@@ -9,6 +9,7 @@ from typing import Callable, Optional
 from peekr.costs import CallCost, CostReport, Sums, Table
 from peekr.plaintext import clean
 from peekr.render.style import Palette
+from peekr.render.table import aligned
 from peekr.summary import format_cost, format_duration, shorten
 
 __all__ = ["CostView"]
@@ -157,18 +158,10 @@ class CostView:
 
     def _rows(self, head: list[str], rows: list[list[str]], texts: int) -> Iterator[str]:
         """Columns, the first ones of text to the left and the others to the right."""
-        widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-
-        def line(cells: list[str]) -> str:
-            placed = [
-                cell.ljust(width) if column < texts else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(cells, widths))
-            ]
-            return f"  {'  '.join(placed)}".rstrip()
-
-        yield self._dim(line(head))
-        for row in rows:
-            yield line(row)
+        first, *lines = aligned([head, *rows], left=range(texts))
+        yield self._dim(f"  {first}")
+        for line in lines:
+            yield f"  {line}"
 
     def _more(self, count: int) -> Iterator[str]:
         if count > 0:

@@ -15,6 +15,7 @@ from peekr.eval.judge import Judge
 from peekr.eval.rubric import Rubric
 from peekr.files.rescoring import Rescoring, load_evaluator
 from peekr.plaintext import clean
+from peekr.render.table import aligned
 from peekr.store.amend import require_amendable
 from peekr.store.query import Query
 
@@ -195,11 +196,4 @@ def _table(work: Rescoring) -> list[str]:
                 clean(outcome.first_error)[:_MAX_ERROR_CHARS],
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column in (0, 5) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in rows
-    ]
+    return list(aligned(rows, left=(0, 5)))

@@ -21,6 +21,7 @@ from peekr.files.comparison import (
     percentile,
 )
 from peekr.plaintext import clean, clean_json
+from peekr.render.table import aligned
 from peekr.store.opening import open_reader
 from peekr.summary import format_cost, format_duration
 
@@ -92,20 +93,21 @@ def _text(entry: Experiment) -> Iterator[str]:
     for variant in entry.variants[1:]:
         differences = [one for one in entry.differences if one.variant == variant.name]
         yield f"{clean(variant.name)} against {clean(entry.variants[0].name)}"
-        width = max(len(clean(one.metric)) for one in differences)
-        for one in differences:
-            if one.before is not None or one.after is not None:
-                yield f"  {clean(one.metric).ljust(width)}  {_verdict(one)}"
+        told = [
+            (clean(one.metric), _verdict(one))
+            for one in differences
+            if one.before is not None or one.after is not None
+        ]
+        for line in aligned(told, left=(0, 1)):
+            yield f"  {line}"
 
 
 def _table(entry: Experiment) -> Iterator[str]:
     scores = sorted({score for variant in entry.variants for score in variant.scores})
     rows = [["variant", "calls", "errors", "p50", "p95", "tokens", "cost", *map(clean, scores)]]
     rows += [_row(variant, scores) for variant in entry.variants]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
-        yield "  ".join([f"  {row[0].ljust(widths[0])}", *cells])
+    for line in aligned(rows):
+        yield f"  {line}"
 
 
 def _row(variant: Variant, scores: list[str]) -> list[str]:

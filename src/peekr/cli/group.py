@@ -47,6 +47,9 @@ class _Group(click.Group):
             message = clean_lines(str(error))
         except KeyboardInterrupt:
             ctx.exit(130)
+        except click.Abort:  # Ctrl-C or Ctrl-D at a question
+            click.echo("\nNothing was done.", err=True)
+            ctx.exit(130)
         except click.exceptions.Exit:
             raise
         except click.ClickException:

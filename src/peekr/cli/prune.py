@@ -15,6 +15,7 @@ from peekr.cli.output import count_of
 from peekr.files.retention import DEFAULTS_S, ClassPlan, Plan, Policy, plan
 from peekr.files.retention import prune as delete
 from peekr.plaintext import clean
+from peekr.render.table import aligned
 
 __all__ = ["prune"]
 
@@ -124,12 +125,7 @@ def _table(found: Plan, policy: Policy) -> list[str]:
         rows.append(
             (clean(name) or "(none)", kept, f"{entry.records}", f"{entry.due}", _ends(entry))
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    return [
-        f"{row[0].ljust(widths[0])}  {row[1].ljust(widths[1])}  {row[2].rjust(widths[2])}"
-        f"  {row[3].rjust(widths[3])}  {row[4]}".rstrip()
-        for row in rows
-    ]
+    return list(aligned(rows, left=(0, 1, 4)))
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -15,6 +15,7 @@ from peekr.cli.progress import counted
 from peekr.encoding import dumps
 from peekr.files.inventory import Inventory, KindCount, file_bytes, take_inventory
 from peekr.plaintext import clean, clean_json
+from peekr.render.table import aligned
 from peekr.store.opening import open_reader
 from peekr.summary import format_duration, shorten
 
@@ -92,10 +93,8 @@ def _table(title: str, counts: Mapping[str, KindCount], with_tokens: bool) -> It
         if with_tokens:
             row += [f"{count.tokens_input:.0f}", f"{count.tokens_output:.0f}"]
         rows.append(row)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    for row in rows:
-        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]
-        yield f"  {'  '.join(cells)}".rstrip()
+    for line in aligned(rows):
+        yield f"  {line}"
     if len(largest) > _SHOWN:
         yield f"  and {len(largest) - _SHOWN} more"
 
