@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import pickle
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, cast
 
 import openai
 import pytest
@@ -19,6 +21,7 @@ import pytest
 import peekr
 from peekr.alert import BudgetAlert, BudgetNotice
 from peekr.alert import budget as budget_module
+from peekr.alert.ledger import MemoryLedger
 from peekr.errors import BudgetExceededError, ConfigurationError
 from simulated_providers import SimulatedProviders
 
@@ -170,6 +173,25 @@ def test_a_model_without_a_price_is_said_once(
         "simulated-local of openai"
     ]
     assert budget.spent == 0.0
+
+
+def test_a_call_that_tells_no_tokens_is_said_once(
+    telemetry: Telemetry, simulated: SimulatedProviders, caplog: pytest.LogCaptureFixture
+) -> None:
+    budget = BudgetAlert(1e-9)
+    telemetry.instrument(budget_alert=budget)
+    with caplog.at_level(logging.WARNING, "peekr"):
+        ask(simulated, stream=True)
+        ask(simulated, stream=True)
+        with pytest.raises(openai.InternalServerError):
+            ask(simulated, model="simulated-error-500")
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(
+        "gpt-4o-2024-08-06 of openai did not tell a call's tokens: budgets do not count"
+    )
+    assert budget.spent == 0.0
+    ask(simulated, stream=True, stream_options={"include_usage": True})
+    assert budget.spent > 0.0
 
 
 # -- notices ---------------------------------------------------------------------------------------
@@ -337,6 +359,33 @@ def test_threads_overrun_by_no_more_than_the_calls_in_flight(
         thread.join()
     assert budget.spent == float(sum(done))
     assert 10 <= sum(done) <= 10 + 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forks_child_goes_on_with_what_is_spent_although_a_thread_was_charging() -> None:
+    budget = BudgetAlert(1e9)
+    ledger, account = budget.account("")
+    ledger.charge(account, 2.0, ())
+    held, done = threading.Event(), threading.Event()
+
+    def charge() -> None:
+        with cast("MemoryLedger", ledger)._lock:  # pyright: ignore[reportPrivateUsage]
+            held.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=charge)
+    thread.start()
+    held.wait(30)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # for one that waits for a lock that nobody gives back
+        ledger.charge(account, 1.0, ())
+        os._exit(0 if budget.spent == 3.0 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    done.set()
+    thread.join()
+    assert budget.spent == 2.0
 
 
 PROGRAM = """

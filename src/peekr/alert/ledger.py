@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from peekr import forks
+
 if TYPE_CHECKING:
     from typing import Protocol
 
@@ -70,6 +72,7 @@ class MemoryLedger:
         self._accounts: OrderedDict[Account, tuple[float, frozenset[str]]] = OrderedDict()
         # Reentrant: a collected stream may end its call inside any allocation made here.
         self._lock = threading.RLock()
+        forks.join(self)
 
     def spent(self, account: Account) -> float:
         """What is on an account, in US dollars."""
@@ -95,6 +98,10 @@ class MemoryLedger:
             for one in list(self._accounts):
                 if one == account or (not account.key and one._replace(key="") == account):
                     del self._accounts[one]
+
+    def after_fork(self) -> None:
+        """Go on in a fork's child from what the parent had spent; its lock may be held there."""
+        self._lock = threading.RLock()
 
 
 def in_file(path: str) -> Ledger:

@@ -32,6 +32,15 @@ _TABLE_S = 10.0
 """How long a call waits at most for the price of one that ended before."""
 
 _MAX_SAID = 1_000
+_UNPRICED = (
+    "%s of %s has no known price: budgets do not count it; "
+    "peekr.instrument(prices=...) gives it one"
+)
+_UNTOLD = (
+    "%s of %s did not tell a call's tokens: budgets do not count such calls (a stream that is left "
+    "early; one of OpenAI's without PEEKR_OPENAI_STREAM_USAGE=true or stream_options="
+    "{'include_usage': True})"
+)
 
 _logger = logging.getLogger("peekr.alert")
 
@@ -46,7 +55,7 @@ class Budgets:
         # its operations are atomic.
         self._pending: list[object] = []
         self._waits_at_exit = False
-        self._said: set[tuple[str, str]] = set()
+        self._said: set[tuple[str, str, str]] = set()
         # Asked for: the first call need not wait for it.
         book.begin()
 
@@ -67,9 +76,13 @@ class Budgets:
 
     def observe(self, call: _Call, response: Any, fault: Any) -> None:
         """Charge a call that has ended."""
-        del fault
         charged = (call.kept or {}).get(self)
-        if not charged or response is None or response.usage is None:
+        if not charged or response is None:
+            return
+        usage = response.usage
+        if usage is None or (usage.input is None and usage.output is None):
+            if fault is None:
+                self._say(call, response, _UNTOLD)
             return
         cost = call.cost_usd
         if isinstance(cost, Pending):
@@ -81,7 +94,7 @@ class Budgets:
             late = partial(self._charge_late, entry, charged, call, response)
             library.when_loaded(late)
         elif cost is None:
-            self._say_unpriced(call, response)
+            self._say(call, response, _UNPRICED)
         else:
             charge_all(charged, cost)
 
@@ -92,7 +105,7 @@ class Budgets:
             call.price(self._book, response)
             cost = call.cost_usd
             if cost is None or isinstance(cost, Pending):
-                self._say_unpriced(call, response)
+                self._say(call, response, _UNPRICED)
             else:
                 charge_all(charged, cost)
         finally:
@@ -103,18 +116,12 @@ class Budgets:
         while self._pending and time.monotonic() < deadline:
             time.sleep(0.001)
 
-    def _say_unpriced(self, call: _Call, response: Any) -> None:
+    def _say(self, call: _Call, response: Any, message: str) -> None:
+        """Say once a model that its calls are not counted, and why."""
         provider = str(call.request.provider or call.hook.provider)
         model = str(response.model or call.request.model)
-        usage = response.usage
-        if usage.input is None and usage.output is None:
+        said = (provider, model, message)
+        if said in self._said or len(self._said) >= _MAX_SAID:
             return
-        if (provider, model) in self._said or len(self._said) >= _MAX_SAID:
-            return
-        self._said.add((provider, model))
-        _logger.warning(
-            "%s of %s has no known price: budgets do not count it; "
-            "peekr.instrument(prices=...) gives it one",
-            clean(model),
-            clean(provider),
-        )
+        self._said.add(said)
+        _logger.warning(message, clean(model), clean(provider))
