@@ -275,6 +275,12 @@ class CallableBackend:
     """
 
     def __init__(self, function: Callable[[str], Any], timeout_s: float) -> None:
+        """Ask a function.
+
+        Args:
+            function: Takes the prompt.
+            timeout_s: How long to wait for a coroutine, in seconds.
+        """
         self._function = function
         self._timeout_s = timeout_s
 

@@ -73,6 +73,7 @@ class Judge:
 
         Raises:
             ConfigurationError: (a ValueError) a value cannot be used.
+            TypeError: `provider` is neither a name nor a function.
         """
         if isinstance(provider, str) and provider not in ("auto", "openai", "anthropic"):
             raise ConfigurationError(
@@ -197,6 +198,12 @@ def as_judge(
     api_key: Optional[str],
 ) -> Judge:
     """The judge that an evaluator's arguments describe.
+
+    Args:
+        judge: A judge, a provider's name, or a function of the prompt.
+        model: The model's name; None for the provider's usual one.
+        base_url: The server's address; None for the provider's own.
+        api_key: The key; None for the one in the environment.
 
     Raises:
         ConfigurationError: they contradict each other, or cannot be used.

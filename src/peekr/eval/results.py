@@ -57,7 +57,13 @@ def given(trace_id: str, span_id: str) -> Mapping[str, float]:
 
 
 def give(trace_id: str, span_id: str, scores: Mapping[str, float]) -> None:
-    """Remember the scores of a span."""
+    """Remember the scores of a span; safe from any thread.
+
+    Args:
+        trace_id: 32 hexadecimal digits.
+        span_id: 16 hexadecimal digits.
+        scores: By the evaluator's name.
+    """
     with _lock:
         _given[trace_id, span_id] = scores
         while len(_given) > MAX_SPANS:

@@ -303,6 +303,15 @@ def percentile(values: Sequence[float], share: float) -> Optional[float]:
 def fisher_exact_p(hits_a: int, total_a: int, hits_b: int, total_b: int) -> float:
     """How probable shares that differ so much are when there is one share; two-sided, exact.
 
+    Args:
+        hits_a: How many of the first have it.
+        total_a: How many the first are.
+        hits_b: How many of the second have it.
+        total_b: How many the second are.
+
+    Returns:
+        0.0 to 1.0.
+
     Source: Fisher's exact test: the tables with the same sums that are no more probable than this.
     """
     hits, total = hits_a + hits_b, total_a + total_b

@@ -172,6 +172,11 @@ def is_redacting(guardrail: Any) -> bool:
 def findings_of(guardrail: Any, text: str, field: str) -> list[Finding]:
     """What a guardrail's `check` finds, in one form, within the text, in order, not overlapping.
 
+    Args:
+        guardrail: Has `check` and a `name`.
+        text: What to look at.
+        field: `input` or `output`.
+
     Raises:
         Exception: whatever `check` raises.
         TypeError: `check` gave something that is no finding, or a coroutine.

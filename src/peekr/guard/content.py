@@ -85,7 +85,16 @@ class ContentRedactor:
         return text if made == text else made
 
     def value(self, value: Any, key: str = "", field: Optional[str] = None) -> Any:
-        """A value as it may be recorded: a text, a number, bytes, or what holds such."""
+        """A value as it may be recorded: a text, a number, bytes, or what holds such.
+
+        Args:
+            value: The value; it is not changed.
+            key: The name it stands under, which may tell what it is.
+            field: `input` or `output` where it is known to be that and nothing else.
+
+        Returns:
+            The same object where it is clean, else a copy.
+        """
         kind = cast("type[Any]", type(value))
         if kind is str:
             return self.text(value, key, field)

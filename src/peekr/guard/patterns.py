@@ -107,6 +107,11 @@ class Exceptions:
     __slots__ = ("_patterns", "_texts")
 
     def __init__(self, exceptions: Union[str, Iterable[Any]]) -> None:
+        """Compile the patterns.
+
+        Args:
+            exceptions: One text, or texts and compiled patterns.
+        """
         given: list[Any] = [exceptions] if isinstance(exceptions, str) else list(exceptions)
         self._texts = frozenset(item.casefold() for item in given if isinstance(item, str))
         self._patterns = [BoundedPattern(item) for item in given if not isinstance(item, str)]

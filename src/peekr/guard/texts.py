@@ -71,6 +71,15 @@ def replaced(value: Any, visit: Visit, depth: int = 0, key: str = "") -> Any:
     """Show every text of a JSON value to a function, keys included; see `replaced_in_messages`.
 
     Long numbers are shown as texts; so are bytes.
+
+    Args:
+        value: The value; it is not changed.
+        visit: Gives what stands in the place of a text, from the text and the key above it.
+        depth: How deep in another value this one is; far down nothing is shown any more.
+        key: The key above it.
+
+    Returns:
+        The same object where nothing was replaced, else a copy.
     """
     kind = cast("type[Any]", type(value))
     if kind is str:

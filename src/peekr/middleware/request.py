@@ -49,6 +49,13 @@ class HttpRequest:
     """One request on its way through the application; as it is here, without a span to see to."""
 
     def __init__(self, scope: Scope, context: Context, is_routed: bool) -> None:
+        """Begin.
+
+        Args:
+            scope: The connection's scope, which the application's router writes into.
+            context: The OpenTelemetry context that the application runs in.
+            is_routed: The endpoint was known before the application ran.
+        """
         self.context = context
         self._scope = scope
         self._is_routed = is_routed
@@ -238,7 +245,16 @@ def identifier(headers: dict[str, str], name: Optional[str]) -> Optional[str]:
 def server_attributes(
     scope: Scope, headers: dict[str, str], method: str, template: Optional[str]
 ) -> dict[str, Any]:
-    """What the conventions ask of a server span. The query is left out: it holds what it likes."""
+    """What the conventions ask of a server span. The query is left out: it holds what it likes.
+
+    Args:
+        scope: The connection's scope.
+        headers: By name, in lower case.
+        method: As the client sent it.
+        template: The route's, where it is known.
+
+    Source: semantic conventions, HTTP server spans.
+    """
     scheme = scope.get("scheme") or "http"
     made: dict[str, Any] = {
         otel.HTTP_REQUEST_METHOD: method,

@@ -47,7 +47,13 @@ def runtime(answer: Answer, path: str, request: dict[str, Any]) -> Reply:
 
 
 def frame(name: str, payload: Any, kind: str = "event") -> bytes:
-    """A message of an AWS event stream."""
+    """A message of an AWS event stream.
+
+    Args:
+        name: Of the event, or of the exception.
+        payload: JSON values.
+        kind: `event` or `exception`.
+    """
     headers = b""
     for key, value in (
         (f":{kind}-type", name),

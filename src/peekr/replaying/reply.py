@@ -39,9 +39,9 @@ def plain(body: Any, headers: Optional[dict[str, str]] = None) -> Reply:
     return Reply(200, {"content-type": "application/json", **(headers or {})}, [dumps(body)])
 
 
-def stream(events: list[bytes], headers: Optional[dict[str, str]] = None) -> Reply:
+def stream(events: list[bytes]) -> Reply:
     """An answer in server-sent events."""
-    return Reply(200, {"content-type": "text/event-stream", **(headers or {})}, events)
+    return Reply(200, {"content-type": "text/event-stream"}, events)
 
 
 def event(data: Any, name: Optional[str] = None) -> bytes:
@@ -51,7 +51,13 @@ def event(data: Any, name: Optional[str] = None) -> bytes:
 
 
 def failed(failure: Failure, body: Any, headers: Optional[dict[str, str]] = None) -> Reply:
-    """A refusal of the provider's, which no SDK sends again."""
+    """A refusal of the provider's, which no SDK sends again.
+
+    Args:
+        failure: What was recorded of it; it has a status.
+        body: A text, or JSON values.
+        headers: Further ones, by name, in lower case.
+    """
     assert failure.status is not None
     kind = "application/json"
     if isinstance(body, str):

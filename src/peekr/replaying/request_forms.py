@@ -46,7 +46,13 @@ _NAMES = {
 
 
 def written(provider: str, method: str, parts: Parts) -> dict[str, Any]:
-    """The arguments of a method, written as the recorded request was."""
+    """The arguments of a method, written as the recorded request was.
+
+    Args:
+        provider: `openai`, `anthropic`, `gemini` or `bedrock`.
+        method: One that `FORMS` has with it.
+        parts: What was recorded.
+    """
     key = provider, method
     made = FORMS[key](parts)
     body: Any = made.get("body") if method == "invoke_model" else made

@@ -16,9 +16,8 @@ from peekr.replaying.request_forms import place_of, written
 from peekr.replaying.request_parts import SETTINGS, LostError, Parts, settle
 from peekr.semconv import otel, own
 
-__all__ = ["PROVIDERS", "Asking", "is_embedding", "rebuild"]
+__all__ = ["Asking", "is_embedding", "rebuild"]
 
-PROVIDERS = ("openai", "anthropic", "gemini", "bedrock")
 """Whom a request can be sent to."""
 
 _METHODS = {
@@ -48,7 +47,7 @@ class Asking(NamedTuple):
 
     Attributes:
         record: The recorded call.
-        provider: One of `PROVIDERS`.
+        provider: `openai`, `anthropic`, `gemini` or `bedrock`.
         method: Which of its methods.
         model: The model's name.
         stream: The answer is to come as a stream.

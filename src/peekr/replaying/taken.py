@@ -93,14 +93,22 @@ class TakenTrace:
         return sum(float(span.attributes.get("cost_usd") or 0.0) for span in self.spans)
 
     def assert_no_errors(self) -> None:
-        """Check that no span failed."""
+        """Check that no span failed.
+
+        Raises:
+            AssertionError: some did; the message has what they say.
+        """
         __tracebackhide__ = True
         told = [f"{span.name}: {span.attributes.get('error')}" for span in self.errors]
         if told:
             raise AssertionError("spans failed\n" + "\n".join(told))
 
     def assert_calls(self, *names: str) -> None:
-        """Check which model calls were made: the names of their spans, in any order."""
+        """Check which model calls were made: the names of their spans, in any order.
+
+        Raises:
+            AssertionError: there were others, or not as many.
+        """
         __tracebackhide__ = True
         made = sorted(span.name for span in self.calls)
         if made != sorted(names):
@@ -113,7 +121,16 @@ class TakenTrace:
         max_input: Optional[int] = None,
         max_output: Optional[int] = None,
     ) -> None:
-        """Check that all calls together took at most so many tokens."""
+        """Check that all calls together took at most so many tokens.
+
+        Args:
+            max_total: Input and output tokens; None does not check.
+            max_input: Input tokens.
+            max_output: Output tokens.
+
+        Raises:
+            AssertionError: they took more.
+        """
         __tracebackhide__ = True
         for name, limit in (("total", max_total), ("input", max_input), ("output", max_output)):
             taken = self._sum(f"tokens_{name}")
@@ -121,7 +138,13 @@ class TakenTrace:
                 raise AssertionError(f"{taken} {name} tokens, more than {limit}")
 
     def assert_cost(self, max_usd: float) -> None:
-        """Check that all calls together cost at most so many US dollars."""
+        """Check that all calls together cost at most so many US dollars.
+
+        Calls without a known price count as nothing.
+
+        Raises:
+            AssertionError: they cost more.
+        """
         __tracebackhide__ = True
         if self.cost_usd > max_usd:
             raise AssertionError(f"calls cost ${self.cost_usd:.6f}, more than ${max_usd:.6f}")

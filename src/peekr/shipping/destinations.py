@@ -189,6 +189,11 @@ class PeekrHttp:
     """Peekr Cloud, or a server that speaks its protocol."""
 
     def __init__(self, client: CloudClient) -> None:
+        """Send in the name of a key.
+
+        Args:
+            client: Has the address and the key.
+        """
         self.name = f"{client.endpoint}/v1/spans"
         self._client = client
 

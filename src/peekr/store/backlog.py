@@ -18,6 +18,8 @@ class Batch:
     """Records on their way, from memory or from the spool.
 
     Attributes:
+        lines: The records, each as JSON.
+        bytes: How many bytes they are.
         spooled: Where they stand on disk; None where they came from memory.
         saved: The path of a copy that was put on disk while they were being sent.
     """

@@ -32,8 +32,10 @@ class Outage:
     """
 
     def __init__(self, what: str) -> None:
-        """Args:
-        what: What is written, as it is named in messages: `traces.jsonl`.
+        """Begin without a loss.
+
+        Args:
+            what: What is written, as it is named in messages: `traces.jsonl`.
         """
         self.active = False
         self.lost = 0

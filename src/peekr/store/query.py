@@ -226,6 +226,11 @@ class TraceAssembly:
     """
 
     def __init__(self, expected: dict[Any, int]) -> None:
+        """Begin.
+
+        Args:
+            expected: How many records are to come, by key; it is counted down here.
+        """
         self._expected = expected
         self._open: dict[Any, list[SpanRecord]] = {}
 
@@ -268,6 +273,7 @@ def select_from(read: Callable[[], Iterator[SpanRecord]], query: Query) -> Selec
 
     Args:
         read: Gives all records in order; called once to choose and once to collect.
+        query: Which traces to choose.
     """
     conditions = query.conditions()
     all_met = (1 << len(conditions)) - 1

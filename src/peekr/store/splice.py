@@ -57,6 +57,11 @@ def spliced(text: str, changes: Mapping[str, Any]) -> str:
 def spliced_inside(text: str, outer: str, changes: Mapping[str, Any]) -> str:
     """As `spliced`, with members of an object that is a member itself; made where it is missing.
 
+    Args:
+        text: The outer object.
+        outer: The member that holds the inner one.
+        changes: JSON values of the inner object, by name.
+
     Raises:
         SpliceError: the text is no JSON object.
     """

@@ -19,7 +19,14 @@ _LOOK_S = 60.0
 
 
 class SpooledBatch:
-    """A batch on disk that is being sent; no other process sends it meanwhile."""
+    """A batch on disk that is being sent; no other process sends it meanwhile.
+
+    Attributes:
+        path: Its file.
+        lines: The records, each as JSON.
+        file_bytes: How much room the file takes.
+        fd: The descriptor that holds the lock.
+    """
 
     def __init__(self, path: str, lines: list[bytes], file_bytes: int, fd: int) -> None:
         self.path = path

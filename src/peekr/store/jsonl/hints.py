@@ -18,7 +18,13 @@ _END_TIME = re.compile(rb'"end_time": ?([0-9.eE+-]+)')
 
 
 def likely(line: bytes, conditions: list[Condition], flags: int) -> bool:
-    """Whether the line may fulfil a condition that its trace has not met yet."""
+    """Whether the line may fulfil a condition that its trace has not met yet.
+
+    Args:
+        line: The line, as it stands in the file.
+        conditions: All that a query asks of a trace's spans.
+        flags: A bit for each of them, 1 where the trace has met it.
+    """
     lower = b""
     for number, condition in enumerate(conditions):
         if flags >> number & 1:

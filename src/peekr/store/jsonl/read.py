@@ -46,6 +46,14 @@ class JsonlReader:
     """
 
     def __init__(self, path: str) -> None:
+        """Open the file.
+
+        Args:
+            path: The file.
+
+        Raises:
+            UnreadableFileError: it cannot be opened.
+        """
         self.path = path
         self.problems = Problems("line")
         self._blocks = Blocks(path)

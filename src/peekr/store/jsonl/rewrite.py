@@ -39,7 +39,6 @@ a writer looks at the path."""
 _GIVE_UP_S = 10.0
 _POLL_S = 0.01
 _STRAGGLER_S = 0.1
-_COPY_BYTES = 1 << 20
 
 
 def rewrite_jsonl(path: str, change: Change, done: str) -> int:

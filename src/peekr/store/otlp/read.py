@@ -61,6 +61,14 @@ class OtlpReader:
     """
 
     def __init__(self, path: str) -> None:
+        """Open the file.
+
+        Args:
+            path: The file.
+
+        Raises:
+            UnreadableFileError: it cannot be opened.
+        """
         self.path = path
         self.problems = Problems("line")
         self.advanced: Optional[Callable[[float], None]] = None

@@ -32,8 +32,10 @@ class Database:
     """
 
     def __init__(self, path: str) -> None:
-        """Args:
-        path: The file, absolute; nothing is opened yet.
+        """Note the file; nothing is opened yet.
+
+        Args:
+            path: The file, absolute.
         """
         self.path = path
         self._connection: Optional[sqlite3.Connection] = None

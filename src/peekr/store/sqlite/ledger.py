@@ -68,6 +68,11 @@ class SqliteLedger:
     """
 
     def __init__(self, path: str) -> None:
+        """Note the file; it is opened with the first charge or question.
+
+        Args:
+            path: The file, absolute.
+        """
         self.path = path
         self._database = Database(path)
         self._reset()
@@ -104,6 +109,11 @@ class SqliteLedger:
         self, account: _Account, cost_usd: float, marks: Sequence[tuple[str, float]]
     ) -> tuple[float, list[str]]:
         """Add to an account.
+
+        Args:
+            account: The columns of its key.
+            cost_usd: How much, in US dollars.
+            marks: Sums to watch for, each by name, in US dollars.
 
         Returns:
             What is on it now, and which marks it has reached for the first time in any process.

@@ -41,6 +41,14 @@ class SqliteReader:
     """A SQLite file of spans open for reading; a row that is no record is counted."""
 
     def __init__(self, path: str) -> None:
+        """Open the file.
+
+        Args:
+            path: The file.
+
+        Raises:
+            UnreadableFileError: it cannot be opened, or is no database of Peekr's.
+        """
         self.path = path
         self.problems = Problems("row")
         self.advanced: Optional[Callable[[float], None]] = None
@@ -154,6 +162,9 @@ class SqliteReader:
         """The rows that are added from now on, as this connection sees the file.
 
         A row that is added before `select` comes from both.
+
+        Raises:
+            UnreadableFileError: the database cannot be asked.
         """
         try:
             (last,) = self._connection.execute("SELECT MAX(rowid) FROM spans").fetchone()
