@@ -128,6 +128,63 @@ async def test_raw_response_of_a_platforms_client_is_recorded(
     assert_hello(telemetry, name)
 
 
+NEWER: Dict[str, Dict[str, Any]] = {
+    "AnthropicBedrockMantle": {"aws_region": "us-east-1", "api_key": "test"},
+    "AnthropicFoundry": {"api_key": "test"},
+    "AnthropicAWS": {"aws_region": "us-east-1", "api_key": "test", "workspace_id": "w1"},
+    "AnthropicGoogleCloud": {
+        "project": "p1",
+        "location": "us-east5",
+        "workspace_id": "w1",
+        "token_provider": lambda: "test",
+    },
+}
+
+
+@pytest.mark.parametrize("cls", NEWER)
+@pytest.mark.parametrize("api", ["messages", "beta.messages"])
+async def test_client_of_a_newer_platform_is_recorded(
+    cls: str, api: str, mode: str, telemetry: Telemetry, simulated: SimulatedProviders
+):
+    if not hasattr(anthropic, cls):
+        pytest.skip(f"anthropic {anthropic.__version__} has no {cls}")
+    async with Calls(mode, simulated.anthropic_url, cls=cls, **NEWER[cls]) as call:
+        made = await call(f"{api}.create", **ASK)
+        await call.drain(await call(f"{api}.create", **ASK, stream=True))
+        async with call.entered(call.method(f"{api}.stream")(**ASK)) as stream:
+            assert await settled(stream.get_final_text()) == ANSWER
+    assert made.content[0].text == ANSWER
+    # As the SDK's own tracing has it, which tells Bedrock and Vertex AI alone.
+    provider = "aws.bedrock" if "Bedrock" in cls else "anthropic"
+    assert [record["name"] for record in telemetry.records] == ["anthropic.messages"] * 3
+    for record in telemetry.records:
+        assert record["attributes"]["provider"] == provider
+        assert record["attributes"]["output"] == ANSWER
+        assert record["attributes"]["tokens_input"]
+
+
+async def test_calls_over_aiohttp_are_recorded_once(
+    telemetry: Telemetry, simulated: SimulatedProviders
+):
+    if not hasattr(anthropic, "DefaultAioHttpClient"):
+        pytest.skip(f"anthropic {anthropic.__version__} has no client over aiohttp")
+    try:
+        http_client: Any = anthropic.DefaultAioHttpClient()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    async with Calls("async", simulated.anthropic_url, http_client=http_client) as call:
+        await call("messages.create", **ASK)
+        async with call.entered(call.method("messages.stream")(**ASK)) as stream:
+            assert await settled(stream.get_final_text()) == ANSWER
+        streamed = call.method("messages.with_streaming_response.create")(**ASK, stream=True)
+        async with call.entered(streamed) as response:
+            assert b"".join(await call.drain(response.iter_bytes()))
+        raw = await call("messages.with_raw_response.create", **ASK)
+        assert (await settled(raw.parse())).content[0].text == ANSWER
+    assert [record["name"] for record in telemetry.records] == ["anthropic.messages"] * 4
+    assert [record["attributes"]["output"] for record in telemetry.records] == [ANSWER] * 4
+
+
 @pytest.mark.parametrize("path", ["/v1/messages", "v1/messages", "/v1/messages?beta=true"])
 async def test_post_of_the_client_itself_is_recorded(path: str, call: Calls, telemetry: Telemetry):
     made = await settled(call.client.post(path, body=ASK, cast_to=anthropic.types.Message))
