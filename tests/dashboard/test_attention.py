@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -65,7 +66,78 @@ def test_missing_prices_cut_answers_scores_and_guards_are_told() -> None:
     for part in (
         "1 call has usage and no price (acme-ft-7b)",
         "1 answer was cut short",
-        "lowest score: Rubric 0.10",
+        "1 of 1 score of Rubric below 0.5, lowest score 0.10",
         "guards found something 1 time",
     ):
         assert part in texts
+
+
+def tool(n: int, minute: float, ms: float, name: str = "tool.search") -> Record:
+    return span(n, 2, 1, name, NOW + minute * 60, ms, "ok")
+
+
+def test_tool_that_got_slower_is_told_with_the_time_since() -> None:
+    early = [tool(n, n, 200.0 + n % 7) for n in range(120)]
+    slow = [tool(200 + n, 120 + n, 2600.0 + n % 7) for n in range(60)]
+    calls = [call(400 + n, n) for n in range(180)]
+    (one,) = said([*early, *slow, *calls])
+    assert one.text == "p50 of tool.search rose from 203 ms to 2.6 s"
+    assert one.since is not None
+    # The beginning of a bucket, of that in which it began or of the next one.
+    assert abs(NOW + 120 * 60 - one.since) <= 300
+    assert one.link.startswith(f"#/traces?sort=-dur&from={one.since:.0f}&to=")
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        pytest.param([], id="it did not"),
+        pytest.param([tool(200 + n, 120 + n, 2600.0) for n in range(10)], id="too few"),
+        pytest.param(
+            [tool(200 + n, 120 + n / 2, 200.0 if n > 60 else 2600.0) for n in range(120)],
+            id="it is over",
+        ),
+    ],
+)
+def test_work_that_is_as_fast_as_it_was_is_not_told(slow: list[Record]) -> None:
+    early = [tool(n, n, 200.0 + n % 7) for n in range(120)]
+    assert said([*early, *slow, *(call(400 + n, n) for n in range(180))]) == []
+
+
+def test_chance_alone_makes_nothing_slower() -> None:
+    for seed in range(20):
+        chance = random.Random(seed)
+        spread = [tool(n, n / 4, chance.lognormvariate(5, 0.8)) for n in range(400)]
+        assert [one.text for one in said([*spread, call(900, 1)]) if "rose" in one.text] == []
+
+
+def test_what_waits_for_a_slower_tool_is_not_blamed() -> None:
+    made: list[Record] = []
+    for n in range(160):
+        ms = 200.0 if n < 100 else 2600.0
+        made += [tool(n, n, ms), span(n, 1, None, "agent.run", NOW + n * 60, ms + 5, "ok")]
+    made += [call(400 + n, n) for n in range(160)]
+    texts = [one.text for one in said(made)]
+    assert len(texts) == 1
+    assert "tool.search" in texts[0]
+
+
+@pytest.mark.parametrize(("worse", "is_told"), [(0.6, True), (0.85, False)])
+def test_variant_with_lower_scores_is_told(worse: float, is_told: bool) -> None:
+    made = [
+        call(
+            n,
+            n,
+            experiment_variant="ab"[n % 2],
+            eval_scores={"Rubric": worse if n % 2 else 0.9},
+        )
+        for n in range(80)
+    ]
+    links = [one.link for one in said(made) if "Rubric" in one.text]
+    assert links == (["#/quality?variant=b"] if is_told else [])
+
+
+def test_errors_are_told_without_the_json_around_them() -> None:
+    error = "RateLimitError: Error code: 429 - {'error': {'message': 'Slow down, gpt-4o', 'a': 1}}"
+    (one,) = said([call(7, 30, status="error", error=error)])
+    assert one.text == "RateLimitError: Error code: 429 - Slow down, gpt-4o, gpt-4o, 1 span"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peekr.dashboard.report import write_report
-from tests.support.trace_files import write_jsonl
+from tests.support.trace_files import NOW, Record, span, write_jsonl
 
 from .browsing import Seen, chromium
 from .sample import HOSTILE, sample_records
@@ -253,3 +253,85 @@ def test_file_without_records_of_calls_says_what_makes_some(browser: Any, tmp_pa
         assert small.said == []
     finally:
         small.context.close()
+
+
+@pytest.fixture(scope="module")
+def slowed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page of a day in which a tool got slower, an error came up and one variant was bad."""
+    folder = tmp_path_factory.mktemp("slowed")
+    records: list[Record] = []
+    for n in range(200):
+        begin, session = NOW + n * 300, f"s-{n // 4}"
+        more: dict[str, Any] = {"session_id": session, "experiment_variant": "ab"[n % 2]}
+        score = 0.2 if n % 8 == 1 else 0.9
+        call = {"model": "gpt-4o", "gen_ai.operation.name": "chat", "tokens_input": 10}
+        asked = [{"role": "user", "content": f"Question {n}?"}]
+        if n in (150, 180):
+            error = f"RateLimitError: Error code: 429 - request 1f{n}a9c2a"
+            records.append(span(n, 3, 1, "openai.chat", begin, 9, "error", error=error, **call))
+        records += [
+            span(n, 2, 1, "tool.search", begin, 200 if n < 120 else 2600, **more),
+            span(
+                n, 4, 1, "openai.chat", begin + 3, 500, input=asked, output=f"Answer {n}.",
+                eval_scores={"Rubric": score}, **call, **more,
+            ),
+            span(n, 1, None, "agent.run", begin, 4000, **more),
+        ]  # fmt: skip
+    write_jsonl(folder / "t.jsonl", records)
+    write_report(str(folder / "t.jsonl"), str(folder / "report.html"))
+    return f"file://{folder / 'report.html'}"
+
+
+@pytest.fixture
+def day(browser: Any, slowed: str) -> Iterator[Seen]:
+    made = Seen(browser, slowed)
+    yield made
+    made.context.close()
+    assert made.said == []
+
+
+def test_slower_tool_is_told_and_leads_to_the_traces_since_then(day: Seen) -> None:
+    page = day.open()
+    row = page.locator("section:has(h3:text-is('Where time goes')) tr:has-text('tool.search')")
+    assert row.locator(".trend path").count() == 1
+    page.click(".attention a:has-text('p50 of tool.search rose from 200 ms to 2.6 s since')")
+    page.wait_for_selector("main[data-view=traces]")
+    shown = int(page.inner_text("h2").partition("(")[2].rstrip(")"))
+    assert 70 <= shown <= 90
+    assert page.locator(".chip").count() == 1
+
+
+def test_group_of_errors_leads_to_all_of_its_traces(day: Seen) -> None:
+    page = day.open()
+    row = page.locator("section:has(h3:text-is('Errors')) tbody tr")
+    assert row.count() == 1
+    assert row.locator(".trend path").count() == 1
+    row.locator("td.number a").click()
+    page.wait_for_selector("h2:has-text('Traces (2)')")
+
+
+def test_quality_begins_with_the_worst_answers(day: Seen) -> None:
+    page = day.open("quality")
+    assert page.locator("main h3").all_inner_texts()[:2] == ["Scores", "Lowest scores"]
+    assert "25 (13%)" in page.inner_text("main table >> nth=0")
+    page.click("main table >> nth=1 >> a >> nth=0")
+    page.wait_for_selector("main[data-view=trace]")
+    titles = page.locator("#detail h4").all_inner_texts()
+    assert titles[0] == "Scores"
+
+
+def test_list_of_sessions_says_what_was_asked_and_how_it_went(day: Seen) -> None:
+    page = day.open("sessions")
+    page.click("button:text-is('lowest score')")
+    page.wait_for_selector("th[aria-sort=ascending]:has-text('lowest score')")
+    first = page.inner_text("main tbody tr >> nth=0")
+    assert "Question" in first
+    assert "\u2715 0.20" in first
+    page.click("main tbody a >> nth=0")
+    page.wait_for_selector("main[data-view=session]")
+    assert "score \u2715 0.20" in page.inner_text(".turns")
+
+
+def test_spans_of_calls_name_their_model(day: Seen) -> None:
+    page = day.open(f"trace/{7:032x}")
+    assert "openai.chat gpt-4o" in page.inner_text(".spans")

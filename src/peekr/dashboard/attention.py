@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple, Optional
+from urllib.parse import urlencode
 
 from peekr.dashboard.cells import CALLS, COST, CUT_SHORT, PRICED, Totals
 from peekr.dashboard.collect import Collection
+from peekr.dashboard.figures import short
+from peekr.dashboard.pace import slowdown
 from peekr.dashboard.traces import ErrorGroup
-from peekr.summary import format_cost, format_duration
+from peekr.summary import format_cost
 
 __all__ = ["Notice", "notices"]
 
@@ -16,6 +20,14 @@ _LEAST = 20
 _GROWTH = 1.5
 _LOOP = 20
 _SHOWN_ERRORS = 5
+_SHOWN_SLOWER = 3
+_LOOKED_AT = 40
+"""Kinds and names of work, those with the most time of their own, that may have got slower."""
+_TRIFLE = 0.01
+"""The share of all time below which it does not matter that something got slower."""
+_APART = 0.1
+"""How much lower the mean score of a variant or a model is before it is told."""
+_LOW = 0.5
 
 
 class Notice(NamedTuple):
@@ -38,13 +50,15 @@ def notices(found: Collection) -> list[Notice]:
     """What stands out, the gravest first; empty where nothing does."""
     halves = _halves(found)
     made = [_of_errors(group) for group in _worst_groups(found)]
+    made += _slower(found)
     made += [
         notice
         for notice in (
             _latency(halves),
             _cost(halves),
             _loops(found),
-            _score(found),
+            _scores(found),
+            *_worse(found),
             _guards(found),
             _unpriced(found),
             _cut_short(found),
@@ -63,9 +77,30 @@ def _worst_groups(found: Collection) -> list[ErrorGroup]:
 def _of_errors(group: ErrorGroup) -> Notice:
     where = f", {group.model}" if group.model else f" in {group.name[:60]}"
     spans = "1 span" if group.n == 1 else f"{group.n:,} spans"
-    text = f"{group.key[:100]}{where}, {spans}"
+    text = f"{_plainly(group.key)}{where}, {spans}"
     link = f"#/trace/{group.traces[-1]}" if group.traces else "#/traces?status=error"
     return Notice("error", text, link, group.first)
+
+
+def _took(ms: float) -> str:
+    """A duration as the page writes it: 0.4 ms, 843 ms, 2.4 s, 12 min 31 s."""
+    if ms < 999.5:
+        return f"{ms:.1f} ms" if ms < 9.95 else f"{ms:.0f} ms"
+    seconds = ms / 1000.0
+    if seconds < 59.95:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes:,} min {seconds:02} s"
+
+
+_NESTED = re.compile(r"(.*?)[{\[].*?['\"]message['\"]: ?['\"](.+?)(?:['\"][,}]|$)")
+_PLAIN_CHARS = 100
+
+
+def _plainly(message: str) -> str:
+    """What an error says, without the JSON around it."""
+    found = _NESTED.match(message)
+    return short(found[1] + found[2] if found else message, _PLAIN_CHARS)
 
 
 def _quarters(found: Collection) -> Optional[tuple[list[int], list[int]]]:
@@ -98,7 +133,7 @@ def _latency(halves: Optional[tuple[Totals, Totals]]) -> Optional[Notice]:
     if was is None or now is None or now < was * _GROWTH:
         return None
     text = (
-        f"p95 latency of calls rose from {format_duration(was)} to {format_duration(now)} "
+        f"p95 latency of calls rose from {_took(was)} to {_took(now)} "
         "in the last quarter of the time"
     )
     return Notice("warn", text, "#/traces?sort=-dur")
@@ -131,13 +166,61 @@ def _loops(found: Collection) -> Optional[Notice]:
     return Notice("warn", text, f"#/trace/{most.id}")
 
 
-def _score(found: Collection) -> Optional[Notice]:
+def _scores(found: Collection) -> Optional[Notice]:
+    """How many scores are low, and the lowest of them."""
     worst = found.quality.worst
-    if not worst or worst[0].score >= 0.5:
+    if not worst or worst[0].score >= _LOW:
         return None
     one = worst[0]
-    text = f"lowest score: {one.evaluator[:60]} {one.score:.2f}"
-    return Notice("warn", text, f"#/trace/{one.trace}/{one.span}")
+    evaluator = found.quality.evaluators[one.evaluator]
+    below = sum(score < _LOW for score in evaluator.scores)
+    scores = "1 score" if len(evaluator.scores) == 1 else f"{len(evaluator.scores):,} scores"
+    text = (
+        f"{below:,} of {scores} of {one.evaluator[:60]} below {_LOW}, lowest score {one.score:.2f}"
+    )
+    return Notice("warn", text, "#/quality")
+
+
+def _worse(found: Collection) -> list[Notice]:
+    """Of each evaluator the variant, else the model, that is clearly worse than the others."""
+    made: list[Notice] = []
+    for name, one in found.quality.evaluators.items():
+        for dimension in ("variant", "model", "feature"):
+            groups = {
+                place: entry for place, entry in one.by[dimension].items() if entry[0] >= _LEAST
+            }
+            if len(groups) < 2:
+                continue
+            place, (count, total) = min(groups.items(), key=lambda item: item[1][1] / item[1][0])
+            n, whole = (sum(entry[i] for entry in groups.values()) for i in (0, 1))
+            mean, others = total / count, (whole - total) / (n - count)
+            if others - mean < _APART:
+                continue
+            value = found.dimensions.value(dimension, place)
+            text = (
+                f"{name[:60]} is {mean:.2f} for {dimension} {value[:60] or '(none)'}, "
+                f"{others:.2f} for the others"
+            )
+            link = urlencode({dimension: value or "(none)"})
+            made.append(Notice("warn", text, f"#/quality?{link}"))
+            break
+    return made[:_SHOWN_SLOWER]
+
+
+def _slower(found: Collection) -> list[Notice]:
+    """Work that takes longer than it did, whatever it is: tools, models, own code."""
+    ordered = sorted(found.work.items(), key=lambda item: -item[1].self_ms)
+    whole = sum(work.self_ms for _, work in ordered)
+    made: list[tuple[float, Notice]] = []
+    for (_, name), work in ordered[:_LOOKED_AT]:
+        one = slowdown(work, found.cells.step)
+        if one is None or one.lost_ms < whole * _TRIFLE:
+            continue
+        text = f"p50 of {name[:60]} rose from {_took(one.was)} to {_took(one.now)}"
+        link = f"#/traces?sort=-dur&from={one.since:.0f}&to={(found.last or 0.0) + 1:.0f}"
+        made.append((one.lost_ms, Notice("warn", text, link, one.since)))
+    made.sort(key=lambda item: -item[0])
+    return [notice for _, notice in made[:_SHOWN_SLOWER]]
 
 
 def _guards(found: Collection) -> Optional[Notice]:

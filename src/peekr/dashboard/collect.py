@@ -127,6 +127,7 @@ class Collection:
                     work.failed_ms += ms
             elif ms >= 0.0:
                 work.durations.append(ms)
+                work.starts.append(start)
             else:
                 work.untimed += 1
             dims: Optional[Dims] = None

@@ -18,12 +18,15 @@ from peekr.dashboard.groups import (
     series_of,
     tenth,
 )
+from peekr.dashboard.pace import medians
 from peekr.dashboard.traces import TraceRow
 
 __all__ = ["core_of", "facts_of", "listed_rows", "scores_of", "traces_of"]
 
 MAX_LISTED = 5_000
 _MAX_WORK = 40
+_PACED = 12
+"""Work whose median is told over time."""
 _MAX_ERRORS = 50
 _MAX_SESSIONS = 2_000
 _DEAREST = 20
@@ -82,7 +85,8 @@ def _kpi(found: Collection, whole: Totals) -> dict[str, Any]:
 def _work(found: Collection) -> list[dict[str, Any]]:
     ordered = sorted(found.work.items(), key=lambda item: -item[1].self_ms)
     made: list[dict[str, Any]] = []
-    for (kind, name), work in ordered[:_MAX_WORK]:
+    first, end = found.cells.span
+    for place, ((kind, name), work) in enumerate(ordered[:_MAX_WORK]):
         durations = sorted(work.durations)
         made.append(
             {
@@ -93,6 +97,9 @@ def _work(found: Collection) -> list[dict[str, Any]]:
                 "p50": tenth(nearest_rank(durations, 0.5)),
                 "p95": tenth(nearest_rank(durations, 0.95, MIN_P95)),
                 "self_ms": round(work.self_ms),
+                "pace": []
+                if place >= _PACED
+                else [tenth(ms) for ms in medians(work, first, end, found.cells.step)],
             }
         )
     rest = ordered[_MAX_WORK:]
@@ -106,6 +113,7 @@ def _work(found: Collection) -> list[dict[str, Any]]:
                 "p50": None,
                 "p95": None,
                 "self_ms": round(sum(work.self_ms for _, work in rest)),
+                "pace": [],
             }
         )
     return made
@@ -209,6 +217,8 @@ def _sessions(found: Collection) -> list[dict[str, Any]]:
         {
             "id": name[:200],
             "user": session.user[:200],
+            "asked": session.asked,
+            "score": session.score,
             "tenant": session.tenant,
             "turns": session.turns,
             "errors": session.errors,

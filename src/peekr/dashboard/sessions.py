@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
+from peekr.dashboard.figures import short
 from peekr.dashboard.traces import TraceRow
 
 __all__ = ["Session", "Sessions"]
@@ -17,6 +18,8 @@ class Session:
     """The traces of one conversation.
 
     Attributes:
+        asked: What its first trace was asked, the beginning of it.
+        score: The lowest one in it.
         first: When its first trace began, in Unix seconds.
         last: When its last one ended.
         traces: The ids of its newest ones.
@@ -24,10 +27,12 @@ class Session:
 
     __slots__ = (
         "active_ms",
+        "asked",
         "cost",
         "errors",
         "first",
         "last",
+        "score",
         "tenant",
         "tokens",
         "traces",
@@ -36,7 +41,8 @@ class Session:
     )
 
     def __init__(self, first: float) -> None:
-        self.user = self.tenant = ""
+        self.user = self.tenant = self.asked = ""
+        self.score: Optional[float] = None
         self.turns = self.errors = 0
         self.active_ms = self.tokens = 0.0
         self.cost: Optional[float] = None
@@ -65,6 +71,10 @@ class Sessions:
         if row.cost is not None:
             session.cost = (session.cost or 0.0) + row.cost
         session.tokens += row.tokens or 0.0
+        if row.score is not None and (session.score is None or row.score < session.score):
+            session.score = row.score
+        if row.start <= session.first or not session.asked:
+            session.asked = short(row.question)
         session.first = min(session.first, row.start)
         session.last = max(session.last, row.start + row.ms / 1000.0)
         session.traces.append(row.id)

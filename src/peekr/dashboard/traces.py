@@ -124,18 +124,29 @@ class Work:
 
     Attributes:
         durations: Milliseconds of those that did not fail.
+        starts: When each of these began, in Unix seconds.
         failed_ms: Milliseconds of those that failed, together.
         covered_ms: What the children of all of them cover.
         untimed: Spans without a duration that did not fail.
     """
 
-    __slots__ = ("covered_ms", "durations", "errors", "failed_ms", "is_call", "kind", "untimed")
+    __slots__ = (
+        "covered_ms",
+        "durations",
+        "errors",
+        "failed_ms",
+        "is_call",
+        "kind",
+        "starts",
+        "untimed",
+    )
 
     def __init__(self, kind: str, is_call: bool) -> None:
         self.kind, self.is_call = kind, is_call
         self.errors = self.untimed = 0
         self.failed_ms = self.covered_ms = 0.0
         self.durations: array[float] = array("d")
+        self.starts: array[float] = array("d")
 
     @property
     def n(self) -> int:

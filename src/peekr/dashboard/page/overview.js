@@ -74,6 +74,12 @@ function attention(kpi) {
   return panel(isFiltered() ? 'Needs attention, in the whole file' : 'Needs attention', h('ul', {class: 'attention'}, core.attention.map((one) => h('li', {class: one.level}, h('span', {'aria-hidden': 'true', class: 'sign'}, signs[one.level]), link(one.link, said(one.text), one.since ? ` since ${moment(one.since).replace(/:\d\d$/, '')}` : null)))));
 }
 
+/** A line over time in a cell; its numbers are in the charts and the other columns. */
+function trend(values) {
+  const line = values && values.length ? sparkline(values) : null;
+  return line ? h('span', {class: 'trend'}, line) : NONE;
+}
+
 /** Of filtered calls only their own time is known: what is around them is not filtered by model. */
 function workRows() {
   if (!isFiltered()) return core.work.slice(0, 12);
@@ -88,6 +94,7 @@ function work() {
     {key: 'errors', title: 'errors', number: true, value: (row) => row.errors, shown: (row) => (row.errors ? h('span', {class: 'bad'}, `\u2715 ${count(row.errors)}`) : '0')},
     {key: 'p50', title: 'p50', number: true, unit: 'ms', value: (row) => row.p50, shown: (row) => took(row.p50)},
     {key: 'p95', title: 'p95', number: true, unit: 'ms', value: (row) => row.p95, shown: (row) => took(row.p95)},
+    ...(isFiltered() ? [] : [{key: 'pace', title: 'p50 over time', value: (row) => (row.pace && row.pace.length ? 1 : null), shown: (row) => trend(row.pace)}]),
     {key: 'self', title: 'self time', number: true, unit: 'ms', bar: true, value: (row) => row.self_ms, shown: (row) => took(row.self_ms)},
   ];
   return panel('Where time goes', isFiltered() ? h('p', {class: 'note'}, 'Model calls alone: what is around them has no model or variant to filter by.') : null, table(columns, workRows(), {caption: 'Time by kind and name of work'}));
@@ -118,7 +125,8 @@ function errors() {
   const columns = [
     {key: 'key', title: 'Error', wide: true, value: (row) => row.key, shown: (row) => (row.traces.length ? link(to('trace', {}, row.traces[0]), said(row.key)) : said(row.key))},
     {key: 'where', title: 'where', value: (row) => row.model || row.name, shown: (row) => said(row.model || row.name)},
-    {key: 'n', title: isFiltered() ? 'traces' : 'n', number: true, unit: 'n', value: (row) => row.n, shown: (row) => count(row.n)},
+    {key: 'n', title: isFiltered() ? 'traces' : 'n', number: true, unit: 'n', value: (row) => row.n, shown: (row) => link(address('traces', {...filters(), q: row.key}), count(row.n))},
+    ...(isFiltered() ? [] : [{key: 'series', title: 'over time', value: (row) => row.n, shown: (row) => trend(row.series)}]),
     {key: 'first', title: 'first', number: true, value: (row) => row.first, shown: (row) => moment(row.first)},
     {key: 'last', title: 'last', number: true, value: (row) => row.last, shown: (row) => moment(row.last)},
   ];

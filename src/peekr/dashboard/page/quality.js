@@ -14,8 +14,10 @@ function quality() {
   return [
     h('h2', {}, 'Quality'),
     isFiltered() && scores && scores.every > 1 ? h('p', {class: 'note'}, `\u2248 of a sample, 1 in ${scores.every} scores`) : null,
-    shown.length || !evaluators.length ? shown.map(evaluator) : noMatch('No scores match these filters'),
+    shown.length || !evaluators.length ? null : noMatch('No scores match these filters'),
+    shown.length ? panel('Scores', scoreSummary(shown)) : null,
     lowest.length ? panel('Lowest scores', left ? h('p', {class: 'note'}, 'Of the lowest in the file those that match.') : null, lowScores(lowest)) : null,
+    shown.map(evaluator),
     found.length ? panel('What guards found', left ? h('p', {class: 'note'}, 'Findings in traces that match; the numbers are of the whole file.') : null, table([
       {key: 'guard', title: 'guard or pack', wide: true, value: (row) => row.guard, shown: (row) => said(row.guard || NONE)},
       {key: 'rule', title: 'rule', wide: true, value: (row) => row.rule, shown: (row) => said(row.rule || NONE)},
@@ -26,7 +28,23 @@ function quality() {
   ];
 }
 
-function evaluator(one) {
+/** All evaluators at a glance, each with its course over time. */
+function scoreSummary(rows) {
+  return table([
+    {key: 'name', title: 'evaluator', wide: true, value: (row) => row.name, shown: (row) => said(row.name)},
+    {key: 'n', title: 'n', number: true, unit: 'n', value: (row) => row.n, shown: (row) => count(row.n)},
+    {key: 'mean', title: 'mean', number: true, value: (row) => row.mean, shown: (row) => (row.mean === null ? NONE : row.mean.toFixed(2))},
+    {key: 'below', title: 'below 0.5', number: true, value: (row) => below(row), shown: (row) => (below(row) ? h('span', {class: 'bad'}, `\u2715 ${count(below(row))} (${share(below(row), row.n)})`) : '0')},
+    {key: 'low', title: 'lowest', number: true, value: (row) => row.low, shown: (row) => (row.low === null ? NONE : row.low.toFixed(2))},
+    {key: 'trend', title: 'mean over time', value: (row) => row.n, shown: (row) => trend(means(row))},
+  ], rows, {caption: 'Evaluators'});
+}
+
+function below(one) {
+  return one.bins.slice(0, 5).reduce((sum, n) => sum + n, 0);
+}
+
+function means(one) {
   const values = new Array(core.buckets.count).fill(null);
   const sums = values.map(() => [0, 0]);
   one.series_n.forEach((n, i) => {
@@ -39,6 +57,11 @@ function evaluator(one) {
   sums.forEach(([n, sum], i) => {
     if (n) values[i] = sum / n;
   });
+  return values;
+}
+
+function evaluator(one) {
+  const values = means(one);
   const most = Math.max(...one.bins, 1);
   const histogram = h('div', {class: 'histogram', role: 'img', 'aria-label': `Scores by tenths: ${one.bins.join(', ')}`}, one.bins.map((n, i) => h('span', {title: `${(i / 10).toFixed(1)} to ${((i + 1) / 10).toFixed(1)}: ${n}`}, h('i', {style: {height: `${((100 * n) / most).toFixed(0)}%`}}))));
   const groups = Object.entries(one.by).filter(([, rows]) => rows.length > 1);

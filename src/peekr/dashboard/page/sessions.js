@@ -11,17 +11,25 @@ function sessions() {
   // By what only traces say, a session belongs where one of its listed traces does.
   const narrowed = list && ['model', 'feature', 'endpoint', 'variant'].some((key) => wanted[key] !== undefined);
   const within = narrowed ? new Set(traceRows().map((row) => list.session[row])) : null;
-  const rows = core.session_list.filter((one) => (!within || within.has(one.id)) && (!wanted.user || one.user === wanted.user) && (!wanted.tenant || one.tenant === wanted.tenant) && (!words || `${one.id} ${one.user}`.toLowerCase().includes(words)) && (!wanted.from || one.last >= Number(wanted.from)) && (!wanted.to || one.first < Number(wanted.to)) && (!wanted.status || (wanted.status === 'ok') === !one.errors));
+  const rows = core.session_list.filter((one) => (!within || within.has(one.id)) && (!wanted.user || one.user === wanted.user) && (!wanted.tenant || one.tenant === wanted.tenant) && (!words || `${one.id} ${one.user} ${one.asked}`.toLowerCase().includes(words)) && (!wanted.from || one.last >= Number(wanted.from)) && (!wanted.to || one.first < Number(wanted.to)) && (!wanted.status || (wanted.status === 'ok') === !one.errors));
   const columns = [
     {key: 'id', title: 'Session', wide: true, value: (row) => row.id, shown: (row) => link(to('session', {}, row.id), said(row.id))},
+    {key: 'asked', title: 'first asked', wide: true, value: (row) => row.asked, shown: (row) => said(row.asked || NONE)},
     {key: 'user', title: 'user', value: (row) => row.user, shown: (row) => said(row.user || NONE)},
     {key: 'turns', title: 'turns', number: true, unit: 'n', value: (row) => row.turns, shown: (row) => count(row.turns)},
     {key: 'active', title: 'active time', number: true, unit: 'ms', value: (row) => row.active_ms, shown: (row) => took(row.active_ms)},
     {key: 'cost', title: 'cost', number: true, unit: 'usd', value: (row) => row.cost, shown: (row) => money(row.cost)},
     {key: 'errors', title: 'errors', number: true, value: (row) => row.errors, shown: (row) => (row.errors ? h('span', {class: 'bad'}, `\u2715 ${row.errors}`) : '0')},
+    {key: 'score', title: 'lowest score', number: true, value: (row) => row.score, shown: (row) => scored(row.score)},
     {key: 'last', title: 'last', number: true, value: (row) => row.last, shown: (row) => moment(row.last)},
   ];
   return [h('h2', {}, `Sessions (${exact(rows.length)} of ${exact(core.sessions)})`), rows.length ? table(columns, rows.slice(0, 500), {sort: sortOption('-last'), onsort: sortBy, caption: 'Sessions', onrow: (row) => go('session', {}, row.id)}) : noMatch('No sessions match')];
+}
+
+/** A score in a list: a low one stands out, by its sign too. */
+function scored(score) {
+  if (absent(score)) return NONE;
+  return score < 0.5 ? h('span', {class: 'bad'}, `\u2715 ${score.toFixed(2)}`) : score.toFixed(2);
 }
 
 async function sessionView() {
@@ -58,7 +66,7 @@ function turnBlock({trace, found, row, started}) {
   const state = row === undefined ? 0 : list.state[row];
   return h('article', {class: 'turn'}, head,
     h('div', {class: 'message role-user'}, h('header', {}, h('h5', {}, 'user')), prose(question || NONE)),
-    h('p', {class: 'between'}, link(to('trace', {}, trace), `${facts_} \u203a`), state ? h('span', {class: 'bad'}, ` ${STATES[state][0]} ${STATES[state][1]}`) : null),
+    h('p', {class: 'between'}, link(to('trace', {}, trace), `${facts_} \u203a`), state ? h('span', {class: state === 2 ? 'bad' : 'warned'}, ` ${STATES[state][0]} ${STATES[state][1]}`) : null, row !== undefined && list.score[row] >= 0 ? [' \u00b7 score ', scored(list.score[row])] : null),
     h('div', {class: 'message role-assistant'}, h('header', {}, h('h5', {}, 'assistant')), prose(answer || NONE)));
 }
 

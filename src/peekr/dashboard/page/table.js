@@ -69,7 +69,8 @@ function sortOption(fallback) {
 
 function sortBy(key) {
   const now = sortOption('');
-  const down = now.key === key ? !now.down : true;
+  // Of scores the lowest are looked for, of everything else the largest.
+  const down = now.key === key ? !now.down : key !== 'score';
   change({sort: `${down ? '-' : ''}${key}`}, true);
 }
 

@@ -195,7 +195,7 @@ function spanLine(found, row, place, side) {
   h('span', {role: 'gridcell', class: 'span-name', style: {'padding-left': `${8 + Math.min(row.depth, 14) * 14}px`}},
     h('i', {class: `kind kind-${span.kind}`, 'aria-hidden': 'true'}, GLYPHS[span.kind] || GLYPHS.app), ' ', span.err ? h('b', {class: 'bad'}, '\u2715 ') : null,
     // Before the name, which is what is cut where there is no room.
-    span.attempt ? h('em', {}, `attempt ${span.attempt} `) : null, said(span.name), span.p === -2 ? h('em', {}, ' parent not in file') : null),
+    span.attempt ? h('em', {}, `attempt ${span.attempt} `) : null, said(span.name), span.model && !span.name.includes(span.model) ? h('span', {class: 'muted'}, ' ', said(span.model)) : null, span.p === -2 ? h('em', {}, ' parent not in file') : null),
   h('span', {role: 'gridcell', class: 'span-time'}, bar, text),
   h('span', {role: 'gridcell', class: 'span-facts number'}, label));
 }
@@ -248,15 +248,15 @@ function showSpan(found, index, side) {
     }, {class: 'quiet', 'aria-pressed': String(raw)}), button('Copy', () => copy(rawOf(span)), {class: 'quiet'}))),
     ...(raw ? [code(rawOf(span))] : [
       span.error ? h('section', {class: 'error-box'}, h('h4', {}, '\u2715 Error'), errorText(span.error)) : null,
+      span.scores ? h('section', {}, h('h4', {}, 'Scores'), tree(span.scores)) : null,
+      span.guards ? h('section', {}, h('h4', {}, 'Guards'), tree(span.guards)) : null,
       span.wrapper ? h('p', {class: 'note'}, '\u03a3 repeats the usage of the calls below it; it is not counted') : null,
       ...(isRecorded(span) ? [
         h('section', {}, h('h4', {}, 'Output'), content(span.output, options)),
         h('section', {}, h('h4', {}, 'Input'), content(span.input, options)),
       ] : [h('p', {class: 'muted'}, 'Neither input nor output was recorded.')]),
       h('section', {}, h('h4', {}, 'Figures'), h('dl', {class: 'facts'}, rows.map(([key, value]) => [h('dt', {}, key), h('dd', {}, said(value))]))),
-      span.scores ? h('section', {}, h('h4', {}, 'Scores'), tree(span.scores)) : null,
       span.eval_errors ? h('section', {}, h('h4', {}, 'Not scored'), tree(span.eval_errors)) : null,
-      span.guards ? h('section', {}, h('h4', {}, 'Guards'), tree(span.guards)) : null,
       span.attrs && Object.keys(span.attrs).length ? h('details', {}, h('summary', {}, `${plural(Object.keys(span.attrs).length, 'more attribute')}`), tree(span.attrs)) : null,
     ]).filter(Boolean));
 }

@@ -100,7 +100,7 @@ function traceLine(row, place) {
     h('span', {role: 'gridcell', class: 'c-llm number'}, `${exact(list.llm[row])} / ${exact(list.tools[row])}`),
     h('span', {role: 'gridcell', class: 'c-tok number'}, count(list.tok[row])),
     h('span', {role: 'gridcell', class: 'c-cost number'}, money(cost)),
-    h('span', {role: 'gridcell', class: 'c-score number'}, score < 0 ? NONE : score.toFixed(2)));
+    h('span', {role: 'gridcell', class: 'c-score number'}, scored(score)));
 }
 
 /** A long list of which only the rows in sight are elements. */
