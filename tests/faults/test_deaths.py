@@ -198,6 +198,71 @@ def test_streams_open_when_the_process_ends_are_stored_with_what_had_arrived(
             assert whole.startswith(attributes["output"])
 
 
+OTHERS_STREAMS = """
+import anthropic, boto3
+from botocore.config import Config
+from google import genai
+instrument()
+base = URL[:-len("/v1")]
+claude = anthropic.Anthropic(base_url=base, api_key="test", max_retries=0)
+bedrock = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=base,
+    aws_access_key_id="a", aws_secret_access_key="b", config=Config(retries={"max_attempts": 0}))
+gemini = genai.Client(api_key="test", http_options={"base_url": base})
+messages = request("a")["messages"]
+streams = [
+    claude.messages.create(model="claude-sonnet-4-5", max_tokens=50, messages=messages, stream=True),
+    iter(bedrock.converse_stream(modelId="amazon.nova-lite-v1:0",
+        messages=[{"role": "user", "content": [{"text": "a"}]}])["stream"]),
+    gemini.models.generate_content_stream(model="gemini-2.5-flash", contents="a"),
+    client.responses.create(model="gpt-4o", input="a", stream=True),
+]
+for stream in streams: next(stream); next(stream)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ENDS)
+def test_open_streams_of_every_provider_are_stored_when_the_process_ends(
+    end: str, app: App
+) -> None:
+    for sdk in ("anthropic", "boto3", "google.genai"):
+        pytest.importorskip(sdk)
+    ended = app.run_fresh(OTHERS_STREAMS + end)
+    assert ended.code == ENDS[end], ended.err
+    assert not ended.is_peekr_named, ended.err
+    for records in (ended.whole_lines, ended.rows):
+        assert sorted(record["name"] for record in records) == [
+            "anthropic.messages",
+            "bedrock.converse_stream",
+            "gemini.generate_content_stream",
+            "openai.responses",
+        ]
+        assert all(record["attributes"]["peekr.stream.abandoned"] for record in records)
+
+
+def test_ctrl_c_in_a_call_or_a_stream_is_the_applications_and_costs_nothing(app: App) -> None:
+    source = """
+instrument()
+number = 0
+say("ready")
+while True:
+    ask(number)
+    for chunk in client.chat.completions.create(**request(number, stream=True)): pass
+    number += 1; say(number)
+"""
+    for attempt in range(4):
+        program = app.start(source)
+        program.until(lambda out, least=attempt * 3: out.count("\n") > least)
+        ended = program.end(signal.SIGINT)
+        assert ended.warned[-1] == "KeyboardInterrupt"
+        assert "fault in Peekr" not in ended.err
+        assert (
+            len(ended.whole_lines) == len(ended.rows) >= 2 * int(ended.said[-1].strip("ready") or 0)
+        )
+        ids = [record["span_id"] for record in ended.rows]
+        assert len(set(ids)) == len(ids)
+
+
 def test_a_stream_open_at_kill_9_costs_that_stream(app: App) -> None:
     ended = app.run(OPEN_STREAMS + "ask('done'); peekr.flush(); die()").check(-signal.SIGKILL)
     assert ended.asked == ended.asked_in_rows == ["done"]

@@ -148,6 +148,30 @@ for n in range(5): ask(n)
     assert sorted(ended.asked) == sorted(ended.asked_in_rows) == wanted
 
 
+def test_a_daemon_that_closes_every_descriptor_goes_on_in_peekrs_files_and_no_other(
+    app: App,
+) -> None:
+    source = """
+instrument(); ask("first")
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.closerange(3, 256)
+        files = [os.open(f"own.{n}", os.O_RDWR | os.O_CREAT) for n in range(30)]
+        connect()
+        for n in range(20): ask(n)
+        os._exit(0 if peekr.flush(20) else 1)
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+say("daemon", os.wait()[1])
+ask("last")
+"""
+    ended = app.run(FORKS + source).check()
+    assert ended.said == ["daemon 0"]
+    wanted = sorted(["first", *map(str, range(20)), "last"])
+    assert sorted(ended.asked) == sorted(ended.asked_in_rows) == wanted
+    assert [path.stat().st_size for path in app.folder.glob("own.*")] == [0] * 30
+
+
 METHODS = ["fork", "spawn"] if sys.platform != "darwin" else ["spawn"]
 
 

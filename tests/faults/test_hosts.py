@@ -60,6 +60,61 @@ for n in range(10): ask(n)
     assert sorted(ended.asked) == sorted(ended.asked_in_rows) == NUMBERS
 
 
+def test_a_process_without_a_descriptor_left_loses_nothing_of_what_is_open(app: App) -> None:
+    ended = app.run(
+        """
+import resource
+instrument(); ask("first"); peekr.flush()
+limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, limit[1]))
+held = []
+try:
+    while True: held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError: pass
+for n in range(10): ask(n)  # by the connection that the SDK keeps
+say(peekr.flush(20))
+for fd in held: os.close(fd)
+ask("last")
+"""
+    ).check()
+    assert ended.said == ["True"]
+    assert ended.asked == ended.asked_in_rows == ["first", *NUMBERS, "last"]
+
+
+def test_a_process_that_may_start_no_more_threads_stores_on_those_it_has(app: App) -> None:
+    ended = app.run(
+        """
+import _thread
+instrument(evaluators=[peekr.eval.NotEmpty()], alerts=[peekr.alert.ErrorRate()],
+           budget_alert=peekr.alert.BudgetAlert(10.0))
+def refuse(*arguments, **more): raise RuntimeError("can't start new thread")
+_thread.start_new_thread = threading._start_new_thread = refuse
+for n in range(10): ask(n)
+say(peekr.flush(20))
+"""
+    ).check()
+    assert ended.said == ["True"]
+    assert sorted(ended.asked) == sorted(ended.asked_in_rows) == NUMBERS
+
+
+def test_a_console_that_is_gone_costs_its_lines_alone(app: App) -> None:
+    ended = app.run(
+        """
+instrument(console=True)
+kept = os.dup(1)
+reader, writer = os.pipe(); os.dup2(writer, 1); os.close(reader); os.close(writer)
+for n in range(5): ask(n)
+sys.stdout.close()
+for n in range(5, 8): ask(n)
+sys.stdout = None
+for n in range(8, 10): ask(n)
+os.dup2(kept, 1); say("done")
+"""
+    ).check()
+    assert ended.said == ["done"]
+    assert ended.asked == ended.asked_in_rows == NUMBERS
+
+
 def test_a_function_that_is_frozen_between_invocations_has_stored_each_one(app: App) -> None:
     # As AWS Lambda does: thawed for an invocation, frozen when its answer is out, killed some day.
     program = app.start(
