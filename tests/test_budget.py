@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import pickle
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -26,6 +24,7 @@ from peekr.errors import BudgetExceededError, ConfigurationError
 from simulated_providers import SimulatedProviders
 
 from .conftest import Telemetry, attributes_of
+from .support.forking import needs_fork, said_in_child
 
 DOLLAR = {"gpt-4o": {"request": 1.0}}
 """Prices under which each call costs one dollar."""
@@ -361,30 +360,18 @@ def test_threads_overrun_by_no_more_than_the_calls_in_flight(
     assert 10 <= sum(done) <= 10 + 3
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@needs_fork
 def test_a_forks_child_goes_on_with_what_is_spent_although_a_thread_was_charging() -> None:
     budget = BudgetAlert(1e9)
     ledger, account = budget.account("")
     ledger.charge(account, 2.0, ())
-    held, done = threading.Event(), threading.Event()
 
-    def charge() -> None:
-        with cast("MemoryLedger", ledger)._lock:  # pyright: ignore[reportPrivateUsage]
-            held.set()
-            done.wait(30)
-
-    thread = threading.Thread(target=charge)
-    thread.start()
-    held.wait(30)
-    child = os.fork()
-    if child == 0:
-        signal.alarm(20)  # for one that waits for a lock that nobody gives back
+    def say() -> str:
         ledger.charge(account, 1.0, ())
-        os._exit(0 if budget.spent == 3.0 else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    done.set()
-    thread.join()
+        return str(budget.spent)
+
+    lock = cast("MemoryLedger", ledger)._lock  # pyright: ignore[reportPrivateUsage]
+    assert said_in_child(lock, say) == "3.0"
     assert budget.spent == 2.0
 
 

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 from typing import Any, Dict, List
 
 import pytest
@@ -17,6 +15,7 @@ import peekr
 from peekr.pipeline import only_llm
 
 from .conftest import Telemetry
+from .support.forking import needs_fork, said_in_child
 
 HTTP = {"http.request.method": "GET"}
 CALL = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
@@ -166,35 +165,16 @@ def test_called_again_without_it_all_is_stored(filtered: Telemetry) -> None:
     assert names(filtered) == ["GET"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@needs_fork
 def test_a_forks_child_does_not_wait_for_a_thread_of_the_parents(filtered: Telemetry) -> None:
     stage: Any = peekr_filter(filtered)
     filtered.tracer.start_span("GET", attributes=HTTP).end()
-    held, release = threading.Event(), threading.Event()
 
-    def hold() -> None:
-        with stage._lock:
-            held.set()
-            release.wait(30)
+    def say() -> str:
+        filtered.tracer.start_span("GET", attributes=HTTP).end()
+        return str(len(stage._waiting))
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert held.wait(30)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            filtered.tracer.start_span("GET", attributes=HTTP).end()
-            os.write(writing, str(len(stage._waiting)).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as said:
-        assert said.read() == "1"
-    os.waitpid(child, 0)
-    release.set()
-    thread.join()
+    assert said_in_child(stage._lock, say) == "1"
 
 
 def test_what_opentelemetry_makes_of_requests_is_left_out_unless_a_model_was_called(

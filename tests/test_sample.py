@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Set
 
 import pytest
 from opentelemetry import trace as otel_trace
@@ -18,10 +18,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import (
     NonRecordingSpan,
-    SpanContext,
     Status,
     StatusCode,
-    TraceFlags,
     set_span_in_context,
 )
 
@@ -30,35 +28,13 @@ from peekr.pipeline import sample
 from peekr.pipeline.sample import TraceSampler
 
 from .conftest import Telemetry
+from .support.ended import context_of, ended
+from .support.forking import needs_fork, said_in_child
 
 CHOSEN = 0x1234
 """A trace id that any rate above 0 chooses."""
 LEFT_OUT = (1 << 128) - 1
 """A trace id that no rate below 1 chooses."""
-
-
-def context_of(trace_id: int, span_id: int, is_remote: bool = False) -> SpanContext:
-    return SpanContext(trace_id, span_id, is_remote, TraceFlags(TraceFlags.SAMPLED))
-
-
-def ended(
-    trace_id: int,
-    span_id: int,
-    parent: Optional[int] = None,
-    *,
-    failed: bool = False,
-    is_remote: bool = False,
-    text: str = "",
-) -> ReadableSpan:
-    return ReadableSpan(
-        f"span {span_id}",
-        context=context_of(trace_id, span_id),
-        parent=None if parent is None else context_of(trace_id, parent, is_remote),
-        attributes={"text": text},
-        status=Status(StatusCode.ERROR if failed else StatusCode.UNSET),
-        start_time=1,
-        end_time=2,
-    )
 
 
 class Kept:
@@ -316,36 +292,16 @@ def test_one_trace_in_many_threads_is_kept_whole() -> None:
         assert sorted(kept.ids) == [1, *range(10, 90)]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@needs_fork
 def test_a_forks_child_keeps_its_own_spans_alone() -> None:
     kept = Kept()
     kept(ended(LEFT_OUT, 2, 1))
-    held, release = threading.Event(), threading.Event()
 
-    def hold() -> None:
-        with kept.sampler._lock:  # pyright: ignore[reportPrivateUsage]
-            held.set()
-            release.wait(30)
+    def say() -> str:
+        kept(ended(LEFT_OUT, 3, 1, failed=True))
+        return str(kept.ids)
 
-    # The lock is taken by a thread that the child does not have.
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert held.wait(30)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            kept(ended(LEFT_OUT, 3, 1, failed=True))
-            os.write(writing, json.dumps(kept.ids).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as said:
-        assert json.loads(said.read()) == [3]
-    os.waitpid(child, 0)
-    release.set()
-    thread.join()
+    assert said_in_child(kept.sampler._lock, say) == "[3]"  # pyright: ignore[reportPrivateUsage]
     # And the parent has what waited here.
     assert kept(ended(LEFT_OUT, 1, failed=True)) == [2, 1]
 

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 import pytest
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags, set_span_in_context
+from opentelemetry.trace import Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import peekr
@@ -21,6 +21,7 @@ from simulated_providers import SimulatedProviders
 
 from ..conftest import Telemetry
 from ..instrumentation.openai.calls import make_client
+from ..support.ended import ended
 from .traces import Kept
 from .webhook import Webhook, wait_until
 
@@ -269,23 +270,6 @@ def test_a_webhook_that_does_not_answer_holds_up_no_reconfiguration(
 # -- the stage by itself ---------------------------------------------------------------------------
 
 
-def _context(trace: int, span: int, is_remote: bool = False) -> SpanContext:
-    return SpanContext(trace, span, is_remote, TraceFlags(TraceFlags.SAMPLED))
-
-
-def _span(
-    trace: int, span: int, parent: Optional[int] = None, *, remote: bool = False, text: str = ""
-) -> ReadableSpan:
-    return ReadableSpan(
-        f"span {span}",
-        context=_context(trace, span),
-        parent=None if parent is None else _context(trace, parent, remote),
-        attributes={"text": text},
-        start_time=1,
-        end_time=2,
-    )
-
-
 def _pass(span: ReadableSpan) -> None:
     del span
 
@@ -320,8 +304,8 @@ def test_a_root_waits_for_spans_that_are_held_on_their_way(remote: bool) -> None
     stage = AlertStage([seen])
     chain = Chain([ArrivalStage(stage), holding, stage], _pass)
     for span in (3, 2):
-        chain(_span(1, span, parent=span - 1))
-    chain(_span(1, 1, parent=99 if remote else None, remote=remote))
+        chain(ended(1, span, parent=span - 1))
+    chain(ended(1, 1, parent=99 if remote else None, is_remote=remote))
     assert stage.settle(20)
     assert seen.traces == []
     assert chain.flush(20)
@@ -335,13 +319,13 @@ def test_a_span_that_never_comes_holds_its_trace_up_until_the_next_flush(remote:
     seen, holding = Seen(), _Holding()
     stage = AlertStage([seen])
     chain = Chain([ArrivalStage(stage), holding, stage], _pass)
-    chain(_span(1, 2, parent=1))
-    chain(_span(1, 1, parent=99 if remote else None, remote=remote))
+    chain(ended(1, 2, parent=1))
+    chain(ended(1, 1, parent=99 if remote else None, is_remote=remote))
     assert stage.flush(20)
     assert stage.settle(20)
     assert seen.traces == [["span 1"]]
     assert chain.flush(20)
-    chain(_span(1, 3, parent=2))
+    chain(ended(1, 3, parent=2))
     assert chain.flush(20)
     assert stage.settle(20)
     assert seen.traces == [["span 1"]]
@@ -358,21 +342,21 @@ def test_what_waits_is_bounded_in_traces_spans_and_text(
     stage = AlertStage([seen])
     held = vars(stage)
     for trace in range(1, 100):
-        stage.take(_span(trace, 2, parent=1), _pass)
+        stage.take(ended(trace, 2, parent=1), _pass)
     assert len(held["_traces"]) == 10
     for span in range(2, 100):
-        stage.take(_span(500, span, parent=1), _pass)
+        stage.take(ended(500, span, parent=1), _pass)
     assert held["_spans"] <= 50
     for span in range(2, 100):
-        stage.take(_span(600, span, parent=1, text="x" * 10_000), _pass)
+        stage.take(ended(600, span, parent=1, text="x" * 10_000), _pass)
     assert held["_chars"] <= 100_000
     assert len(caplog.messages) == 1
-    stage.take(_span(600, 1), _pass)
+    stage.take(ended(600, 1), _pass)
     assert stage.settle(20)
     assert len(seen.traces) == 1
     while held["_traces"]:
         trace = next(iter(held["_traces"]))
-        stage.take(_span(trace, 1), _pass)
+        stage.take(ended(trace, 1), _pass)
     assert held["_spans"] == held["_chars"] == 0
 
 
@@ -387,7 +371,7 @@ def test_a_rule_that_is_too_slow_for_the_traces_loses_some_and_says_so(
 
     stage = AlertStage([slow, seen])
     for trace in range(1, 3000):
-        stage.take(_span(trace, 1), _pass)
+        stage.take(ended(trace, 1), _pass)
     free.set()
     assert stage.settle(20)
     assert alerting.MAX_QUEUED <= len(seen.traces) <= alerting.MAX_QUEUED + 2
@@ -404,8 +388,8 @@ def test_roots_on_many_threads_are_each_seen_once() -> None:
 
     def work(number: int) -> None:
         for trace in range(number * 100 + 1, number * 100 + 51):
-            chain(_span(trace, 2, parent=1))
-            chain(_span(trace, 1))
+            chain(ended(trace, 2, parent=1))
+            chain(ended(trace, 1))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -422,7 +406,7 @@ def test_a_span_that_ends_inside_the_stage_itself_is_gathered_too(
     # As when a collection of garbage ends the span of a stream that was dropped.
     seen = Seen()
     stage = AlertStage([seen])
-    inside: List[ReadableSpan] = [_span(1, 4, parent=3)]
+    inside: List[ReadableSpan] = [ended(1, 4, parent=3)]
     count = chars_of
 
     def collecting(span: ReadableSpan) -> int:
@@ -430,11 +414,11 @@ def test_a_span_that_ends_inside_the_stage_itself_is_gathered_too(
             stage.take(inside.pop(), _pass)
         return count(span)
 
-    other = _span(1, 3, parent=99, remote=True)
-    stage.take(_span(1, 5, parent=3), _pass)
-    stage.take(_span(1, 2, parent=1), _pass)
+    other = ended(1, 3, parent=99, is_remote=True)
+    stage.take(ended(1, 5, parent=3), _pass)
+    stage.take(ended(1, 2, parent=1), _pass)
     monkeypatch.setattr(alerting, "chars_of", collecting)
-    stage.take(_span(1, 1, parent=98, remote=True), _pass)
+    stage.take(ended(1, 1, parent=98, is_remote=True), _pass)
     stage.take(other, _pass)
     assert stage.settle(20)
     assert [sorted(trace) for trace in seen.traces] == [
