@@ -104,7 +104,7 @@ def test_a_value_that_cannot_be_used_is_named(case: str) -> None:
 
 KINDS: Dict[str, Any] = {
     "alert text": ({"alerts": ["ErrorRate"]}, "alerts: 'ErrorRate' is not an instance of a peekr."),
-    "alert class": ({"alerts": [_Alert]}, "alerts: .*_Alert.* is not an instance"),
+    "alert class": ({"alerts": [_Alert]}, "alerts: .*_Alert.* is a class; give an instance of it"),
     "alert object": (
         {"alerts": [object()]},
         "alerts: <object.*is not an instance of a peekr.alert",
@@ -282,6 +282,10 @@ def test_a_variable_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch
     expected = "PEEKR_RETENTION_CLASS='forever' is none of default, short, long, pii"
     with pytest.raises(peekr.ConfigurationError, match=expected):
         peekr.instrument(storage=None, console=False)
+    monkeypatch.delenv("PEEKR_RETENTION_CLASS")
+    monkeypatch.setenv("PEEKR_PRICES", "gone.json")
+    with pytest.raises(peekr.ConfigurationError, match=r"PEEKR_PRICES=gone\.json: no such file"):
+        peekr.instrument(storage=None, console=False)
 
 
 @pytest.mark.parametrize(
@@ -293,13 +297,23 @@ def test_a_variable_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch
         ("false", False),
         ("0", False),
         ("", False),
-        ("yes", False),
+        ("yes", True),
+        ("on", True),
+        ("off", False),
         (None, False),
     ],
 )
 def test_switches_of_the_environment(value: Any, is_on: bool) -> None:
     environ = {} if value is None else {"PEEKR_OPENAI_STREAM_USAGE": value}
     assert config.is_on("PEEKR_OPENAI_STREAM_USAGE", environ) is is_on
+
+
+def test_a_switch_that_is_none_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        assert not config.is_on("PEEKR_OPENAI_STREAM_USAGE", {"PEEKR_OPENAI_STREAM_USAGE": "maye"})
+    assert [record.getMessage() for record in caplog.records] == [
+        "PEEKR_OPENAI_STREAM_USAGE='maye' is neither true nor false: it counts as false"
+    ]
 
 
 def test_every_variable_that_is_read_is_in_the_table() -> None:

@@ -351,7 +351,7 @@ def test_reprice_with_own_prices(file: Any, tmp_path: Path) -> None:
     alone = run(path, "--prices", prices, check=2)
     assert "--prices goes with --reprice" in alone.stderr
     missing = run(path, "--reprice", "--prices", tmp_path / "none.json", check=1)
-    assert missing.stderr == f"prices={tmp_path / 'none.json'}: no such file or directory\n"
+    assert missing.stderr == f"--prices={tmp_path / 'none.json'}: no such file or directory\n"
 
 
 # -- output ----------------------------------------------------------------------------------------

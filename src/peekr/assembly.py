@@ -105,9 +105,11 @@ def price_book(settings: Settings) -> PriceBook:
     """The prices to go by."""
     if settings.prices is None:
         return PriceBook()
+    from peekr.config import prices_file
     from peekr.pricing.own import OwnPrices
 
-    return PriceBook(OwnPrices.of(settings.prices))
+    where = "PEEKR_PRICES" if settings.prices == prices_file() else "prices"
+    return PriceBook(OwnPrices.of(settings.prices, where))
 
 
 def budgets(settings: Settings, book: PriceBook) -> Optional[Budgets]:

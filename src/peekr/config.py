@@ -153,7 +153,8 @@ class Settings:
         if not hasattr(self.exporter, "endpoint"):
             asked = "None (whatever the project has on)" if packs is None else list(packs)
             raise ConfigurationError(
-                f"compliance={asked} needs exporter=peekr.HTTPExporter(...): "
+                f"compliance={asked} needs exporter=peekr.HTTPExporter(...), or PEEKR_ENDPOINT "
+                "and PEEKR_API_KEY under the launcher: "
                 "the rules come from Peekr Cloud"
             )
 
@@ -238,6 +239,9 @@ class ContentCapture(NamedTuple):
 _CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _EMIT_EVENT = "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT"
 _refused: set[str] = set()
+_ON = ("true", "1", "yes", "on")
+_OFF = ("", "false", "0", "no", "off")
+_no_switches: set[tuple[str, str]] = set()
 # What the variable may say, with the two words of its earlier form.
 _CAPTURES = {
     "": (True, False),
@@ -275,9 +279,20 @@ def content_capture(environ: Optional[Mapping[str, str]] = None) -> ContentCaptu
 
 
 def is_on(name: str, environ: Optional[Mapping[str, str]] = None) -> bool:
-    """Whether a variable that switches something on says `true` or `1`."""
-    value = (os.environ if environ is None else environ).get(name, "")
-    return value.strip().lower() in ("true", "1")
+    """Whether a variable switches something on: `true`, `1`, `yes` or `on`.
+
+    What is neither that nor the opposite is logged, once, and switches nothing on.
+    """
+    value = (os.environ if environ is None else environ).get(name, "").strip()
+    word = value.lower()
+    if word not in (*_ON, *_OFF) and (name, value) not in _no_switches:
+        import logging  # here: the command line is quicker without it
+
+        _no_switches.add((name, value))
+        logging.getLogger("peekr").warning(
+            "%s=%r is neither true nor false: it counts as false", name, value
+        )
+    return word in _ON
 
 
 def _check_exporter(exporter: Any) -> None:
@@ -317,14 +332,16 @@ def _check_alerts(alerts: Sequence[Any]) -> None:
 
 def _check_each(argument: str, items: Sequence[Any], methods: tuple[str, ...]) -> None:
     for item in items:
+        if isinstance(item, type):
+            raise TypeError(f"{argument}: {item!r} is a class; give an instance of it")
         usable = any(callable(getattr(item, method, None)) for method in methods)
-        if isinstance(item, (type, str, bytes)) or not usable:
+        if isinstance(item, (str, bytes)) or not usable:
             raise TypeError(f"{argument}: {item!r} is not an instance of {_WANTED[argument]}")
 
 
 _WANTED = {
-    "alerts": "a peekr.alert class",
-    "evaluators": "a peekr.eval class",
-    "guardrails": "a peekr.guard class",
-    "budget_alert": "peekr.alert.BudgetAlert",
+    "alerts": "a peekr.alert class, nor a function",
+    "evaluators": "a peekr.eval class, nor a function",
+    "guardrails": "a peekr.guard class, nor a function",
+    "budget_alert": "peekr.alert.BudgetAlert; several go into alerts=[...]",
 }

@@ -113,6 +113,8 @@ def start() -> None:
     if _was_started or bootstrap.active_settings() is not None or not _is_wanted():
         return
     _was_started = True
+    if os.environ.get("PEEKR_ENDPOINT") and not os.environ.get("PEEKR_API_KEY"):
+        _logger.warning("PEEKR_ENDPOINT is set without PEEKR_API_KEY: no records are sent to it")
     try:
         bootstrap.instrument(**arguments())
         named_exporters.join()

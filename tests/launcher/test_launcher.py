@@ -211,6 +211,8 @@ def test_sampling(ask: Callable[..., Done]) -> None:
         ("PEEKR_STORAGE", "csv", "PEEKR_STORAGE='csv' is none of jsonl, sqlite, both, none"),
         ("PEEKR_RETENTION_CLASS", "forever", "PEEKR_RETENTION_CLASS='forever' is none of"),
         ("PEEKR_COMPLIANCE", "HIPAA", r"compliance=['HIPAA'] needs exporter=peekr.HTTPExporter"),
+        ("PEEKR_COMPLIANCE", "HIPAA", "or PEEKR_ENDPOINT and PEEKR_API_KEY under the launcher"),
+        ("PEEKR_PRICES", "gone.json", "PEEKR_PRICES=gone.json: no such file or directory"),
     ],
 )
 def test_a_variable_that_cannot_be_used_turns_peekr_off_with_one_line(
@@ -222,6 +224,12 @@ def test_a_variable_that_cannot_be_used_turns_peekr_off_with_one_line(
     (line,) = done.err.splitlines()
     assert line.startswith("Peekr is off: ")
     assert said in line
+
+
+def test_an_endpoint_without_a_key_is_said(ask: Callable[..., Done]) -> None:
+    done = ask(PEEKR_ENDPOINT="https://peekr.example.com")
+    assert done.names == ["openai.chat"]
+    assert "PEEKR_ENDPOINT is set without PEEKR_API_KEY: no records are sent to it" in done.err
 
 
 # -- exporters by name -----------------------------------------------------------------------------

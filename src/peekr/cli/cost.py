@@ -136,7 +136,8 @@ def cost(
     if source_of_prices is ParameterSource.COMMANDLINE and not reprice:
         raise click.UsageError("--prices goes with --reprice")
     output = Output()
-    book, source = _book(prices) if reprice else (None, None)
+    where = "--prices" if source_of_prices is ParameterSource.COMMANDLINE else "PEEKR_PRICES"
+    book, source = _book(prices, where) if reprice else (None, None)
     query = query_of(trace, session, errors, model, since)
     path = file if file is not None else default_file()
     with closing(open_reader(path)) as reader:
@@ -158,13 +159,13 @@ def cost(
     output.flush()
 
 
-def _book(prices: Optional[str]) -> tuple[PriceBook, str]:
+def _book(prices: Optional[str], where: str) -> tuple[PriceBook, str]:
     from peekr.errors import ConfigurationError
     from peekr.pricing import library
     from peekr.pricing.own import OwnPrices
 
     try:
-        book = PriceBook(OwnPrices.of(prices) if prices else None)
+        book = PriceBook(OwnPrices.of(prices, where) if prices else None)
     except ConfigurationError as error:
         raise UnreadableFileError(str(error)) from None
     book.load()
