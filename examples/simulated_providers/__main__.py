@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import threading
 
+from .environment import variables
 from .server import SimulatedProviders
 
 
@@ -23,6 +24,9 @@ def main() -> None:
         print("Simulated providers, any API key will do:")
         for name, url in providers.urls.items():
             print(f"  {name:<10} {url}", flush=True)
+        print("For clients that are made without arguments:")
+        for name, value in variables(providers).items():
+            print(f"  export {name}={value}" if value else f"  unset {name}", flush=True)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

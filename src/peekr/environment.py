@@ -69,7 +69,9 @@ ENVIRONMENT: dict[str, Variable] = {
     "PEEKR_RETENTION_CLASS": Variable(
         "default, short, long or pii, where retention_class is not given"
     ),
-    "PEEKR_ENDPOINT": Variable("where the exporter peekr_http sends records"),
+    "PEEKR_ENDPOINT": Variable(
+        "where peekr.HTTPExporter, peekr_http and peekr ship send records, where they are not told"
+    ),
     "PEEKR_API_KEY": Variable("the key that it sends with them; never printed or stored"),
     "PEEKR_OPENAI_STREAM_USAGE": Variable(
         "true asks streamed OpenAI chats for their token counts, and hides the chunk that has them"
