@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 ADDRESSES = (
     "overview",
     "overview?model=gpt-4o",
+    "overview?compare=1",
     "traces",
     "cost",
     "quality",

@@ -265,7 +265,7 @@ def slowed(tmp_path_factory: pytest.TempPathFactory) -> str:
         more: dict[str, Any] = {"session_id": session, "experiment_variant": "ab"[n % 2]}
         score = 0.2 if n % 8 == 1 else 0.9
         call = {"model": "gpt-4o", "gen_ai.operation.name": "chat", "tokens_input": 10}
-        asked = [{"role": "user", "content": f"Question {n}?"}]
+        asked = [{"role": "user", "content": f"Question {n // 2}?"}]
         if n in (150, 180):
             error = f"RateLimitError: Error code: 429 - request 1f{n}a9c2a"
             records.append(span(n, 3, 1, "openai.chat", begin, 9, "error", error=error, **call))
@@ -335,3 +335,40 @@ def test_list_of_sessions_says_what_was_asked_and_how_it_went(day: Seen) -> None
 def test_spans_of_calls_name_their_model(day: Seen) -> None:
     page = day.open(f"trace/{7:032x}")
     assert "openai.chat gpt-4o" in page.inner_text(".spans")
+
+
+def test_two_variants_are_compared_in_figures_and_in_answers(day: Seen) -> None:
+    page = day.open("overview")
+    page.select_option("section:has(h3:text-is('By model')) select", "variant")
+    page.wait_for_selector("h3:text-is('By variant')")
+    page.focus("#compare")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h4:text-is('Answers to the same question')")
+    figures = page.locator("section:has(#compare) table >> nth=0")
+    lines = figures.inner_text().splitlines()
+    rows = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    assert rows["calls"] == "100\t100\t\u00b10%"
+    assert rows["Rubric, mean score"].startswith("0.90 of 100\t0.7")
+    assert rows["Rubric, mean score"].endswith("\t\u22120.18")
+    pairs = page.locator("section:has(#compare) table >> nth=1 >> tbody tr")
+    assert pairs.count() == 10
+    # Those first of which one was much worse.
+    assert "score 0.90" in pairs.nth(0).inner_text()
+    assert "\u2715 0.20" in pairs.nth(0).inner_text()
+    page.reload()
+    page.wait_for_selector("h4:text-is('Answers to the same question')")
+    page.select_option("section:has(#compare) .controls select >> nth=0", "b")
+    page.wait_for_function("() => location.hash.includes('a=b&b=a')")
+    pairs.nth(0).locator("a").nth(0).click()
+    page.wait_for_selector("main[data-view=trace]")
+
+
+def test_comparison_follows_the_filters_and_fits_a_phone(browser: Any, slowed: str) -> None:
+    seen = Seen(browser, slowed, viewport={"width": 390, "height": 844})
+    page = seen.open(f"overview?by=variant&compare=1&to={NOW + 50 * 300:.0f}")
+    figures = page.locator("section:has(#compare) table >> nth=0").inner_text()
+    assert "calls 25 25" in figures.replace("\n", " ")
+    wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    assert not wide
+    seen.context.close()
+    assert seen.said == []

@@ -11,7 +11,7 @@ from peekr.dashboard.traces import Work
 
 __all__ = ["Slowdown", "medians", "slowdown"]
 
-_MAX_LOOKED_AT = 20_000
+_MAX_LOOKED_AT = 5_000
 """Spans of one kind and name that are looked at, spread evenly, so that a million cost no more."""
 _LEAST = 20
 """Spans on each side of a moment."""

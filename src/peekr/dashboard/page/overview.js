@@ -136,6 +136,7 @@ function errors() {
 function byDimension() {
   const dimensions = ['model', 'tenant', 'feature', 'endpoint', 'variant', 'user'].filter((name) => core.dims[name].length > 1);
   if (!dimensions.length) return null;
+  if (dimensions.includes(at.options.by)) groupBy = at.options.by;
   if (!dimensions.includes(groupBy)) groupBy = dimensions[0];
   const rows = grouped(groupBy);
   const columns = [
@@ -147,11 +148,10 @@ function byDimension() {
     {key: 'tokens', title: 'tokens', number: true, unit: 'n', value: (row) => row.tokens, shown: (row) => count(row.tokens)},
     {key: 'cost', title: 'cost', number: true, unit: 'usd', value: (row) => row.cost, shown: (row) => [money(row.cost), row.unpriced ? h('span', {class: 'muted'}, ` +${count(row.unpriced)} unpriced`) : null]},
   ];
-  const choose = picker('By', dimensions.map((name) => [name, name]), groupBy, (value) => {
-    groupBy = value;
-    draw();
-  });
-  return h('section', {class: 'panel'}, h('div', {class: 'head'}, h('h3', {}, `By ${groupBy}`), choose), table(columns, rows.slice(0, 40), {sort: sortOption('-calls'), onsort: sortBy, caption: `Calls by ${groupBy}`}));
+  const choose = picker('By', dimensions.map((name) => [name, name]), groupBy, (value) => change({by: value, a: '', b: ''}, true));
+  const isCompared = at.options.compare === '1' && rows.length > 1;
+  const toggle = rows.length > 1 ? button(isCompared ? 'All' : 'Compare two', () => change({by: groupBy, compare: isCompared ? '' : '1', a: '', b: ''}, true), {class: 'quiet', id: 'compare', 'aria-pressed': String(isCompared)}) : null;
+  return h('section', {class: 'panel'}, h('div', {class: 'head'}, h('h3', {}, `By ${groupBy}`), h('span', {class: 'tools'}, toggle, choose)), isCompared ? comparison(groupBy, rows) : table(columns, rows.slice(0, 40), {sort: sortOption('-calls'), onsort: sortBy, caption: `Calls by ${groupBy}`}));
 }
 
 function nothing() {
