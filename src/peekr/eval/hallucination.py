@@ -18,7 +18,7 @@ from peekr.eval.content import (
 )
 from peekr.eval.evaluator import BaseEvaluator, Score
 from peekr.eval.judge import Judge, as_judge
-from peekr.eval.verdict import UnusableAnswerError, parse_object, parse_score
+from peekr.eval.verdict import UnusableAnswerError, parse_object, parse_score, score_schema
 from peekr.record import SpanRecord
 
 __all__ = ["Hallucination"]
@@ -59,15 +59,7 @@ _GIVEN_CLAIMS = """
 The claims have been listed already, between <claims> and </claims>: judge those, in their order \
 and words, and no others."""
 
-_PLAIN_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "explanation": {"type": "string", "description": "Why, in one or two sentences."},
-        "score": {"type": "number", "description": "0.0 (made up) to 1.0 (all supported)."},
-    },
-    "required": ["explanation", "score"],
-    "additionalProperties": False,
-}
+_PLAIN_SCHEMA = score_schema("0.0 (made up) to 1.0 (all supported).")
 _CLAIMS_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {

@@ -9,7 +9,7 @@ from peekr.eval.backends import Question
 from peekr.eval.content import fenced, has_answer, input_text, output_text, require_content
 from peekr.eval.evaluator import BaseEvaluator, Score
 from peekr.eval.judge import Judge, as_judge
-from peekr.eval.verdict import parse_score
+from peekr.eval.verdict import parse_score, score_schema
 from peekr.record import SpanRecord
 
 __all__ = ["Rubric"]
@@ -25,15 +25,7 @@ Rubric:
 Think first, then give a score from 0.0 (the answer does not meet the rubric at all) to 1.0 (it \
 meets it fully). Answer with JSON alone: {{"explanation": "one or two sentences", "score": 0.0}}"""
 
-_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "explanation": {"type": "string", "description": "Why, in one or two sentences."},
-        "score": {"type": "number", "description": "0.0 (not met) to 1.0 (fully met)."},
-    },
-    "required": ["explanation", "score"],
-    "additionalProperties": False,
-}
+_SCHEMA = score_schema("0.0 (not met) to 1.0 (fully met).")
 
 
 class Rubric(BaseEvaluator):

@@ -1,4 +1,4 @@
-"""A judge's answer read tolerantly: JSON with anything around it, or a bare score."""
+"""A judge's answer: asked for in a schema, read tolerantly as JSON or a bare score."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Optional, cast
 
 from peekr.errors import EvaluationError
 
-__all__ = ["UnusableAnswerError", "parse_object", "parse_score"]
+__all__ = ["UnusableAnswerError", "parse_object", "parse_score", "score_schema"]
 
 _SHOWN_CHARS = 200
 _VALUES = ("score", "rating", "grade", "value", "result", "verdict", "pass", "passed")
@@ -59,6 +59,23 @@ def parse_object(answer: Any, wanted: tuple[str, ...]) -> dict[str, Any]:
             if any(key in candidate for key in wanted):
                 return candidate
     raise UnusableAnswerError(f"the judge gave no usable answer: {_shown(answer)}")
+
+
+def score_schema(meaning: str) -> dict[str, Any]:
+    """The schema of an answer that `parse_score` reads: first the reason, then the score.
+
+    Args:
+        meaning: What 0.0 and 1.0 mean.
+    """
+    return {
+        "type": "object",
+        "properties": {
+            "explanation": {"type": "string", "description": "Why, in one or two sentences."},
+            "score": {"type": "number", "description": meaning},
+        },
+        "required": ["explanation", "score"],
+        "additionalProperties": False,
+    }
 
 
 def parse_score(answer: Any) -> tuple[float, Optional[str]]:
