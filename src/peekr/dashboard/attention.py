@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional
 from urllib.parse import urlencode
 
 from peekr.dashboard.cells import CALLS, COST, CUT_SHORT, PRICED, Totals
-from peekr.dashboard.collect import Collection
+from peekr.dashboard.collection import Collection
 from peekr.dashboard.figures import short
 from peekr.dashboard.pace import slowdown
 from peekr.dashboard.traces import ErrorGroup

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from peekr.dashboard.cells import DURATIONS, SUMS, WAITS, Cell, Cells, Totals
-from peekr.dashboard.collect import Collection
+from peekr.dashboard.collection import Collection
 from peekr.dashboard.facts import DIMENSIONS, OTHER
 from peekr.dashboard.figures import MIN_P95, MIN_P99
 

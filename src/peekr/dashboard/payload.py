@@ -7,7 +7,7 @@ from typing import Any, Optional, cast
 
 from peekr.dashboard.attention import notices
 from peekr.dashboard.cells import Cells, Totals
-from peekr.dashboard.collect import Collection
+from peekr.dashboard.collection import Collection
 from peekr.dashboard.facts import DIMENSIONS
 from peekr.dashboard.figures import MIN_P95, Series, nearest_rank, short
 from peekr.dashboard.groups import (

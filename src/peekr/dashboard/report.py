@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional, cast
 
 from peekr._version import __version__
-from peekr.dashboard.collect import Collection, collect
+from peekr.dashboard.collect import collect
+from peekr.dashboard.collection import Collection
 from peekr.dashboard.details import CUT_CHARS, MAX_SPANS, trace_detail
 from peekr.dashboard.groups import marginals_of
 from peekr.dashboard.payload import core_of, facts_of, listed_rows, scores_of, traces_of
