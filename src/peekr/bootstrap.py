@@ -137,6 +137,10 @@ def uninstrument() -> None:
     The provider stays, for it cannot be taken back; Peekr's processor on it does nothing any
     more. A second call does nothing.
     """
+    _take_away(settle_s=_EXIT_TIMEOUT_S)
+
+
+def _take_away(settle_s: float) -> None:
     global _current
     with _lock:
         installation, _current = _current, None
@@ -147,7 +151,7 @@ def uninstrument() -> None:
         if installation is not None:
             _detach(installation.processor)
             installation.close(_EXIT_TIMEOUT_S)
-            installation.pipeline.settle(_EXIT_TIMEOUT_S)
+            installation.pipeline.settle(settle_s)
 
 
 def flush(timeout: float = 30.0) -> bool:
@@ -178,7 +182,7 @@ def shutdown(timeout: float = 30.0) -> bool:
     """
     _end_open_streams()
     done = flush(timeout)
-    uninstrument()
+    _take_away(settle_s=0.0)  # for which the flush has waited
     return done
 
 

@@ -75,6 +75,19 @@ def test_a_webhook_that_never_answers_holds_up_the_end_for_some_seconds_at_most(
         done = _run(tmp_path, hook.url, "fail()")
         assert done.returncode == 0
         assert len(hook.received) >= 1
+        host = "WebhookSink(127.0.0.1)"
+        assert done.stderr == f"{host}: 1 alert was not delivered before the process ended\n"
+
+
+def test_a_rule_that_never_ends_holds_up_the_end_likewise_and_that_is_said(tmp_path: Path) -> None:
+    body = """
+    import time
+    peekr.instrument(console=False, storage=None, alerts=[lambda trace: time.sleep(1e6)])
+    fail()
+    """
+    done = _run(tmp_path, "http://127.0.0.1:9", body)
+    assert done.returncode == 0
+    assert done.stderr == "The process ended before the rules had looked at every trace.\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "kill") or sys.platform == "win32", reason="needs SIGTERM")

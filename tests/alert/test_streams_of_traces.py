@@ -215,6 +215,21 @@ def test_the_caller_waits_neither_for_rules_nor_for_sinks(
     assert threading.get_ident() not in threads
 
 
+def test_an_alert_that_is_given_twice_counts_each_trace_once(
+    bare_telemetry: Telemetry, client: Any
+) -> None:
+    seen, kept = Seen(), Kept()
+    growth = TokenGrowth(2, sinks=[kept])
+    bare_telemetry.instrument(alerts=[growth, seen, growth, seen])
+    for text in ("hi", "hi " * 20):
+        _ask(client, text)
+    assert peekr.flush()
+    assert kept.told == []
+    _ask(client, "hi " * 60)
+    assert peekr.flush()
+    assert (len(kept.told), len(seen.traces)) == (1, 3)
+
+
 def test_an_alert_goes_on_counting_when_instrument_is_called_again(
     bare_telemetry: Telemetry, client: Any
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Callable, cast
 from peekr.alert.sinks import DeliveryError, Sink
 from peekr.alert.worker import Worker, time_left_s
 
-__all__ = ["Courier", "courier_of", "flush_all"]
+__all__ = ["Courier", "courier_of", "flush_all", "say_what_is_left"]
 
 _MAX_WAITING = 100
 """Messages that wait for one sink."""
@@ -39,6 +39,7 @@ class Courier:
         self._dropped = 0
         self._said_dropping = False
         self._said_error = False
+        self._said_left = 0
 
     def send(self, alert_name: str, message: str) -> None:
         """Queue a message; costs a queue's `put`."""
@@ -48,6 +49,14 @@ class Courier:
     def flush(self, timeout_s: float) -> bool:
         """Wait until what was sent has arrived or was given up; False when time ran out."""
         return self._worker.flush(timeout_s)
+
+    def say_what_is_left(self) -> None:
+        """Log how many messages have not arrived, now that the process ends."""
+        left = self._worker.waiting
+        if left and left != self._said_left:
+            self._said_left = left
+            one = "alert was" if left == 1 else "alerts were"
+            _warn("%s: %d %s not delivered before the process ended", self, left, one)
 
     def _bring(self, alert_name: str, message: str) -> None:
         delay_s = _FIRST_DELAY_S
@@ -124,6 +133,12 @@ def flush_all(timeout_s: float) -> bool:
     # A courier that still has something to bring is alive, whatever became of its alert.
     done = [one.flush(max(0.0, deadline - time.monotonic())) for one in list(_couriers.values())]
     return all(done)
+
+
+def say_what_is_left() -> None:
+    """Log which sinks have not got everything, now that the process ends."""
+    for courier in list(_couriers.values()):
+        courier.say_what_is_left()
 
 
 def _warn(message: str, *arguments: object, exc_info: bool = False) -> None:

@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 import weakref
+from functools import partial
 from typing import Callable
 
 from opentelemetry import context as otel_context
@@ -62,6 +63,7 @@ class Worker:
             max_jobs: How many jobs wait at most.
         """
         self._max_jobs = max_jobs
+        self._handed_over = self._done = 0
         self.reset()
         _workers.add(self)
 
@@ -70,12 +72,19 @@ class Worker:
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         # Whoever takes the ticket does the jobs; pop() is atomic.
         self._tickets: list[None] = [None]
+        self._handed_over = self._done
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs were handed over and are not done, about."""
+        return max(0, self._handed_over - self._done)
 
     def put(self, job: Callable[[], None]) -> bool:
         """Hand over a job; False when too many wait already, and then it is not taken."""
         if self._jobs.qsize() >= self._max_jobs:
             return False
-        self._jobs.put(job)
+        self._handed_over += 1
+        self._jobs.put(partial(self._do, job))
         if self._tickets:
             self._start()
         return True
@@ -100,6 +109,12 @@ class Worker:
             finally:
                 _here.deadline = _NEVER
         return reached.wait(max(0.0, deadline - time.monotonic()))
+
+    def _do(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        finally:
+            self._done += 1
 
     def _start(self) -> None:
         jobs, tickets = self._jobs, self._tickets

@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanContext
 
 from peekr import faults, forks
 from peekr.alert.base import BaseAlert, as_alert, run
-from peekr.alert.courier import flush_all
+from peekr.alert.courier import flush_all, say_what_is_left
 from peekr.alert.worker import Worker, is_working
 from peekr.pipeline.project import project
 from peekr.pipeline.waiting import chars_of, span_id_of
@@ -76,7 +76,10 @@ class AlertStage:
         Raises:
             TypeError: one is neither.
         """
-        self.alerts: tuple[BaseAlert, ...] = tuple(map(as_alert, alerts))
+        # One that is given twice counts each trace once.
+        given = {id(alert): alert for alert in alerts}
+        self.alerts: tuple[BaseAlert, ...] = tuple(map(as_alert, given.values()))
+        self._is_last = False
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
         # What has ended with its root: traces, and (negative) spans of traces that began elsewhere.
         # What still comes of them is not gathered.
@@ -130,7 +133,16 @@ class AlertStage:
         """
         deadline = time.monotonic() + timeout_s
         has_looked = _rules.flush(timeout_s)
-        return flush_all(max(0.0, deadline - time.monotonic())) and has_looked
+        is_done = flush_all(max(0.0, deadline - time.monotonic())) and has_looked
+        if self._is_last and not is_done:
+            if _rules.waiting:
+                self._say("The process ended before the rules had looked at every trace.")
+            say_what_is_left()
+        return is_done
+
+    def release(self) -> None:
+        """Know that the process ends: what does not settle now is lost."""
+        self._is_last = True
 
     def close(self, timeout_s: float) -> bool:
         """Hand over likewise; traces whose root has not ended are forgotten."""
