@@ -191,6 +191,13 @@ def test_since_counts_back_from_now(tmp_path: Path) -> None:
         assert result.output.count("trace_id") == count, since
 
 
+def test_a_command_that_is_none_is_told_with_what_may_be_meant() -> None:
+    slip = run("vew", "traces.jsonl")
+    assert slip.exit_code == 2
+    assert slip.output.endswith("No such command 'vew'. Did you mean 'view'?\n")
+    assert run("sing").output.endswith("No such command 'sing'.\n")
+
+
 _MOMENT = datetime(2025, 11, 24, 20, 0, 0, 500_000, tzinfo=timezone.utc).timestamp()
 
 

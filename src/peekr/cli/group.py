@@ -35,6 +35,19 @@ class _Group(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[Optional[str], Optional[click.Command], list[str]]:
+        """The command that the arguments begin with; a slip is told with what may be meant."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            import difflib  # here: only for a slip
+
+            close = difflib.get_close_matches(name, COMMANDS, 1)
+            meant = f" Did you mean '{close[0]}'?" if close else ""
+            raise click.UsageError(f"No such command '{clean(name)}'.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The same text as without click."""
         formatter.write(help_text())
