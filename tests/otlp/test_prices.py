@@ -25,7 +25,8 @@ MODELS = {
     "openai": (
         "gpt-3.5-turbo", "gpt-4-turbo", "gpt-4o", "gpt-4o-2024-08-06", "gpt-4o-mini", "gpt-4.1",
         "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5", "gpt-5-mini", "gpt-5-nano", "o1", "o3", "o3-mini",
-        "o4-mini", "text-embedding-3-small", "text-embedding-3-large",
+        "o4-mini", "gpt-5.4", "gpt-5.5", "gpt-6-sol", "gpt-6-luna",
+        "text-embedding-3-small", "text-embedding-3-large",
         "ft:gpt-4o-mini-2024-07-18:a::b",
     ),
     "azure.ai.openai": ("gpt-4o-2024-08-06", "gpt-4o-mini", "gpt-4.1", "gpt-5"),
@@ -33,7 +34,8 @@ MODELS = {
         "claude-3-haiku-20240307", "claude-3-5-haiku-20241022", "claude-3-5-sonnet-20241022",
         "claude-3-7-sonnet-20250219", "claude-sonnet-4-20250514", "claude-sonnet-4-5-20250929",
         "claude-haiku-4-5-20251001", "claude-opus-4-20250514", "claude-opus-4-1-20250805",
-        "claude-opus-4-5-20251101",
+        "claude-opus-4-5-20251101", "claude-opus-5", "claude-opus-5-5", "claude-sonnet-5",
+        "claude-sonnet-5-5", "claude-haiku-5-5", "claude-fable-5",
     ),
     "aws.bedrock": (
         "amazon.nova-lite-v1:0", "us.amazon.nova-lite-v1:0", "amazon.nova-pro-v1:0",
@@ -56,27 +58,27 @@ MODELS = {
 # Tokens in, out, read from the cache, written to it.
 USES = ((1_234, 567, 0, 0), (12_345, 678, 10_000, 0), (23_456, 789, 4_000, 8_000))
 
-# Where the tables themselves say different things: theirs are of other days, know no price for a
-# region or for cached tokens, or take a fine-tuned or a newer model for another one. On most of
-# these the two do not agree with each other either.
+# Where the tables themselves say different things. On most of these the two do not agree with each
+# other either.
 OTHERWISE_IN_PHOENIX = (
-    "ft:gpt-4o-mini-2024-07-18:a::b",
-    "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
-    "llama-3.3-70b-versatile",
-    "mistral-large-latest",
-    "codestral-latest",
+    "ft:gpt-4o-mini-2024-07-18:a::b",  # it takes the price of the model that was fine-tuned
+    "us.anthropic.claude-sonnet-4-5-20250929-v1:0",  # it leaves out the region's tenth
+    "llama-3.3-70b-versatile",  # it takes another host's price
+    "mistral-large-latest",  # another day's model of that name
+    "codestral-latest",  # it has a price for cached tokens, the table here has none
 )
 OTHERWISE_IN_MLFLOW = (
-    "anthropic.claude-3-haiku-20240307-v1:0",
-    "gemini-2.0-flash-lite",
-    "mistral-large-latest",
+    "anthropic.claude-3-haiku-20240307-v1:0",  # as codestral-latest
+    "gemini-2.0-flash-lite",  # as codestral-latest
     "codestral-latest",
-    "command-r-plus",
-    "deepseek-chat",
-    "deepseek-reasoner",
-    "grok-3",
-    "grok-3-mini",
-    "grok-4",
+    "mistral-large-latest",
+    "command-r-plus",  # the price of another day
+    "deepseek-chat",  # likewise
+    "deepseek-reasoner",  # likewise
+    "claude-sonnet-5-5",  # likewise, for cached tokens; Phoenix has the one that is here
+    "grok-3",  # it has no price for cached tokens, the table here has one
+    "grok-4",  # likewise
+    "grok-3-mini",  # another price, and none for cached tokens
 )
 
 Key = Tuple[str, str, int]
