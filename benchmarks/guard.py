@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import peekr
 from peekr.guard import Blocklist, PIIRedact
-from peekr.instrumentation import Request
+from peekr.instrumentation.contract import Request
 from peekr.instrumentation.gate import Gate, Judgement
 from peekr.instrumentation.openai.chat_stream import ChatStream
 from peekr.messages import message

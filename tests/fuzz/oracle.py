@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, cast
 
 from peekr.encoding import dumps, loads
-from peekr.instrumentation import Response
+from peekr.instrumentation.contract import Response
 from peekr.messages import from_record, to_record
 
 __all__ = ["Said", "check"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List
 
-from peekr.instrumentation import Response
 from peekr.instrumentation.anthropic.messages import MESSAGES
 from peekr.instrumentation.bedrock.converse import CONVERSE, CONVERSE_STREAM
 from peekr.instrumentation.bedrock.invoke import INVOKE, INVOKE_STREAM
+from peekr.instrumentation.contract import Response
 from peekr.instrumentation.google_genai.embeddings import EMBEDDINGS as GEMINI_EMBEDDINGS
 from peekr.instrumentation.google_genai.generate import GENERATE, GENERATE_STREAM
 from peekr.instrumentation.openai.chat import CHAT, COMPLETION

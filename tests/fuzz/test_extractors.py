@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peekr.instrumentation import Response
+from peekr.instrumentation.contract import Response
 from peekr.instrumentation.sound import clean
 from peekr.messages import dump
 

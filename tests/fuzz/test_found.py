@@ -14,12 +14,12 @@ import pytest
 from peekr import messages
 from peekr.dialects import Draft, conventions
 from peekr.encoding import dumps
-from peekr.instrumentation import Fault, Response, Usage, field
 from peekr.instrumentation.anthropic.messages import MESSAGES
 from peekr.instrumentation.bedrock.client import counted
 from peekr.instrumentation.bedrock.command import CommandForm
 from peekr.instrumentation.bedrock.converse import CONVERSE_STREAM
 from peekr.instrumentation.bedrock.invoke import INVOKE_STREAM
+from peekr.instrumentation.contract import Fault, Response, Usage, field
 from peekr.instrumentation.events import AwsMessages
 from peekr.instrumentation.google_genai.generate import GENERATE
 from peekr.instrumentation.openai.chat import CHAT

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peekr.instrumentation import Accumulator, Response
 from peekr.instrumentation.anthropic.messages import MESSAGES
 from peekr.instrumentation.bedrock.converse import CONVERSE, CONVERSE_STREAM
 from peekr.instrumentation.bedrock.invoke import INVOKE, INVOKE_STREAM
+from peekr.instrumentation.contract import Accumulator, Response
 from peekr.instrumentation.events import AwsMessages, ServerSentEvents
 from peekr.instrumentation.google_genai.generate import GENERATE, GENERATE_STREAM
 from peekr.instrumentation.openai.chat import CHAT

@@ -18,15 +18,8 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from peekr import faults
 from peekr.context import is_internal
-from peekr.instrumentation import (
-    Accumulator,
-    Extractor,
-    Fault,
-    Request,
-    Response,
-    Usage,
-    iterators,
-)
+from peekr.instrumentation import iterators
+from peekr.instrumentation.contract import Accumulator, Extractor, Fault, Request, Response, Usage
 from peekr.instrumentation.propagation import withhold
 from peekr.instrumentation.runtime import ACTIVE_KEY, Hook, Runtime, open_streams
 from peekr.instrumentation.sound import clean

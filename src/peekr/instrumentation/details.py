@@ -17,8 +17,8 @@ from peekr.instrumentation.metrics import attributes_of
 from peekr.semconv import otel
 
 if TYPE_CHECKING:
-    from peekr.instrumentation import Response
     from peekr.instrumentation.call import Call
+    from peekr.instrumentation.contract import Response
 
 __all__ = ["EVENT", "OperationDetails"]
 

@@ -12,9 +12,9 @@ from opentelemetry import context as otel_context
 from peekr import faults
 from peekr.context import is_internal
 from peekr.errors import GuardrailError
-from peekr.instrumentation import Response
 from peekr.instrumentation.aside import aside
 from peekr.instrumentation.call import Call
+from peekr.instrumentation.contract import Response
 from peekr.instrumentation.runtime import (
     ACTIVE_KEY,
     SUPPRESS_KEY,

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any, Optional, cast
 
 from peekr.errors import GuardrailError
-from peekr.instrumentation import Accumulator, Fault, Response, iterators
+from peekr.instrumentation import iterators
 from peekr.instrumentation.call import Call
+from peekr.instrumentation.contract import Accumulator, Fault, Response
 from peekr.instrumentation.gate import Gate, Judgement
 from peekr.instrumentation.holding import Hold, Sighting
 from peekr.instrumentation.runtime import Hook, Runtime

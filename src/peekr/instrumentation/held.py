@@ -21,7 +21,7 @@ from peekr.instrumentation.stream import (
 )
 
 if TYPE_CHECKING:
-    from peekr.instrumentation import Accumulator
+    from peekr.instrumentation.contract import Accumulator
     from peekr.instrumentation.guarded import GuardedCall
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import Any, Callable, Optional, cast
 
 from peekr.encoding import loads
 from peekr.errors import GuardrailError
-from peekr.instrumentation import Accumulator
 from peekr.instrumentation.aside import aside
+from peekr.instrumentation.contract import Accumulator
 from peekr.instrumentation.guarded import GuardedCall
 from peekr.instrumentation.held import conclude
 from peekr.instrumentation.holding import Hold

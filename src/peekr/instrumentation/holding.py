@@ -8,7 +8,7 @@ from typing import Any, Callable, NamedTuple, Optional
 
 from peekr.guard.base import Finding
 from peekr.guard.texts import Channel, channels
-from peekr.instrumentation import Accumulator
+from peekr.instrumentation.contract import Accumulator
 
 __all__ = ["Hold", "Look", "Sighting"]
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Optional, cast
 
-from peekr import messages
 from peekr._version import __version__
 from peekr.semconv import otel
 
 if TYPE_CHECKING:
-    from peekr.instrumentation import Fault, Response
     from peekr.instrumentation.call import Call
+    from peekr.instrumentation.contract import Fault, Response
 
 __all__ = [
     "DURATION",
@@ -96,6 +95,9 @@ class CallMetrics:
         # For exemplars: the call's span, not whatever is current where a stream ends.
         context = call.context()
         attributes = attributes_of(call, response)
+        # Here: who collects no metrics does not wait for it at the start.
+        from peekr import messages
+
         if messages.before_cut is not None:
             attributes = messages.before_cut(attributes)
         usage = None if response is None else response.usage

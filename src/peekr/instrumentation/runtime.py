@@ -15,8 +15,8 @@ from opentelemetry import context as otel_context
 if TYPE_CHECKING:
     from opentelemetry import trace as otel_trace
 
-    from peekr.instrumentation import Fault, Response
     from peekr.instrumentation.call import Call
+    from peekr.instrumentation.contract import Fault, Response
     from peekr.instrumentation.details import OperationDetails
     from peekr.instrumentation.gate import Gate
     from peekr.instrumentation.metrics import CallMetrics

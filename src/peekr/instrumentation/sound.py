@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Response, Usage, fields
+from peekr.instrumentation.contract import Response, Usage, fields
 
 __all__ = ["clean", "count", "dumped", "joined", "listed"]
 

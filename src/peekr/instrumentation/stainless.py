@@ -14,8 +14,8 @@ from typing import Any, Callable, cast
 
 from peekr import faults
 from peekr.encoding import loads
-from peekr.instrumentation import Accumulator, Response
 from peekr.instrumentation.call import Call
+from peekr.instrumentation.contract import Accumulator, Response
 from peekr.instrumentation.events import SPLITTERS
 from peekr.instrumentation.stream import deliver as deliver_parsed
 from peekr.late import loaded

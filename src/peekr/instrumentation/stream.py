@@ -18,8 +18,8 @@ from typing import Any, cast
 from opentelemetry import context as otel_context
 
 from peekr import faults
-from peekr.instrumentation import Accumulator
 from peekr.instrumentation.call import Call
+from peekr.instrumentation.contract import Accumulator
 from peekr.instrumentation.proxy import ObjectProxy
 from peekr.late import loaded
 

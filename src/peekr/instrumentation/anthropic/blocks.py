@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Callable, cast
 
 from peekr.encoding import loads
-from peekr.instrumentation import field
+from peekr.instrumentation.contract import field
 from peekr.instrumentation.sound import dumped
 from peekr.messages import (
     Part,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
-from peekr.instrumentation import Fault, Usage, field, fields
+from peekr.instrumentation.contract import Fault, Usage, field, fields
 from peekr.instrumentation.sound import count, dumped
 from peekr.semconv import otel
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Accumulator, Fault, Request, Response, field, fields
 from peekr.instrumentation.anthropic import client
 from peekr.instrumentation.anthropic.blocks import entries, input_role, parts, plain
 from peekr.instrumentation.anthropic.written import messages_form
+from peekr.instrumentation.contract import Accumulator, Fault, Request, Response, field, fields
 from peekr.instrumentation.sound import dumped, joined
 from peekr.messages import Message, message
 from peekr.semconv import otel

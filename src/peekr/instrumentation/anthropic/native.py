@@ -20,8 +20,8 @@ from typing import Any, Callable, Optional, cast
 from opentelemetry import propagate
 from opentelemetry import trace as otel_trace
 
-from peekr.instrumentation import field
 from peekr.instrumentation.anthropic.client import tracing_settings
+from peekr.instrumentation.contract import field
 from peekr.instrumentation.hooks import Replacement
 from peekr.instrumentation.propagation import outside_of_call
 from peekr.instrumentation.runtime import Runtime

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Accumulator, Fault, Request, Response, Usage
 from peekr.instrumentation.bedrock.form import (
     obj,
     objs,
@@ -17,6 +16,7 @@ from peekr.instrumentation.bedrock.form import (
     text_of,
     whole_input,
 )
+from peekr.instrumentation.contract import Accumulator, Fault, Request, Response, Usage
 from peekr.instrumentation.sound import joined
 from peekr.messages import (
     Message,

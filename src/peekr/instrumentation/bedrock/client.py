@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
-from peekr.instrumentation import Fault, Request, Usage
 from peekr.instrumentation.bedrock.form import obj, whole_input
+from peekr.instrumentation.contract import Fault, Request, Usage
 from peekr.instrumentation.sound import count
 from peekr.messages import dump
 from peekr.semconv import otel, own

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Accumulator, Request, Response, Usage
 from peekr.instrumentation.bedrock.form import obj, objs, parameters, sampling, text_of
+from peekr.instrumentation.contract import Accumulator, Request, Response, Usage
 from peekr.instrumentation.sound import count
 from peekr.messages import Message, Part, message, text, tool_call, tool_response
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from peekr.instrumentation import Accumulator, Fault, Request, Response
 from peekr.instrumentation.bedrock import client
 from peekr.instrumentation.bedrock.converse_stream import ConverseStream
 from peekr.instrumentation.bedrock.form import (
@@ -20,6 +19,7 @@ from peekr.instrumentation.bedrock.form import (
     text_of,
 )
 from peekr.instrumentation.bedrock.written import converse_form
+from peekr.instrumentation.contract import Accumulator, Fault, Request, Response
 from peekr.messages import (
     Message,
     Part,

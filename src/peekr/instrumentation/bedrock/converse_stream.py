@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Fault, Response
 from peekr.instrumentation.bedrock import client
 from peekr.instrumentation.bedrock.form import obj, text_of
+from peekr.instrumentation.contract import Fault, Response
 from peekr.instrumentation.sound import joined
 from peekr.messages import Part, message, reasoning, text, tool_call
 

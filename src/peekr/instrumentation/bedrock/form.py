@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional, Protocol, cast
 
-from peekr.instrumentation import Accumulator, Request, Response, Usage
+from peekr.instrumentation.contract import Accumulator, Request, Response, Usage
 from peekr.instrumentation.sound import count
 from peekr.semconv import otel
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any, Optional, cast
 
 from peekr.encoding import loads
-from peekr.instrumentation import Accumulator, Fault, Request, Response, Usage
 from peekr.instrumentation.bedrock import client
 from peekr.instrumentation.bedrock.chat import ChatForm
 from peekr.instrumentation.bedrock.claude import ClaudeForm
@@ -21,6 +20,7 @@ from peekr.instrumentation.bedrock.form import Form, merged, obj, objs, text_of,
 from peekr.instrumentation.bedrock.prompt import PromptForm
 from peekr.instrumentation.bedrock.vectors import EmbeddingForm
 from peekr.instrumentation.bedrock.written import invoke_form
+from peekr.instrumentation.contract import Accumulator, Fault, Request, Response, Usage
 from peekr.messages import Part, binary, message
 
 __all__ = ["INVOKE", "INVOKE_STREAM", "InvokeExtractor"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Accumulator, Request, Response, Usage
 from peekr.instrumentation.bedrock.form import obj, objs, parameters, sampling
+from peekr.instrumentation.contract import Accumulator, Request, Response, Usage
 from peekr.instrumentation.sound import count
 from peekr.messages import Message, Part, binary, message, text
 

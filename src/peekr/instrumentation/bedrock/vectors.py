@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Accumulator, Request, Response, Usage
 from peekr.instrumentation.bedrock.form import obj, objs, parameters, text_of
 from peekr.instrumentation.bedrock.prompt import PromptForm
+from peekr.instrumentation.contract import Accumulator, Request, Response, Usage
 from peekr.messages import Message, Part, binary, data_url, message, text, uri
 from peekr.semconv import otel, own
 

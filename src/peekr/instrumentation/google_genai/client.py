@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import Any, Callable, Optional, cast
 from urllib.parse import urlsplit
 
-from peekr.instrumentation import Fault, Usage, fields
+from peekr.instrumentation.contract import Fault, Usage, fields
 from peekr.instrumentation.sound import count, dumped
 from peekr.messages import binary
 from peekr.semconv import otel

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import fields
+from peekr.instrumentation.contract import fields
 from peekr.instrumentation.google_genai.client import get, items_of
 from peekr.instrumentation.sound import dumped
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from peekr.instrumentation import Accumulator, Fault, Request, Response, Usage
+from peekr.instrumentation.contract import Accumulator, Fault, Request, Response, Usage
 from peekr.instrumentation.google_genai import client
 from peekr.instrumentation.google_genai.client import get, items_of
 from peekr.instrumentation.google_genai.contents import input_messages, part_of

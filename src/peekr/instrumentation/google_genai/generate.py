@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from peekr.encoding import loads
-from peekr.instrumentation import Accumulator, Fault, Request, Response
+from peekr.instrumentation.contract import Accumulator, Fault, Request, Response
 from peekr.instrumentation.google_genai import client
 from peekr.instrumentation.google_genai.client import get, items_of, reader, word
 from peekr.instrumentation.google_genai.contents import answer_part, input_messages, system_parts

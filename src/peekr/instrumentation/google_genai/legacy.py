@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Accumulator, Fault, Request, Response
 from peekr.instrumentation.aside import aside
 from peekr.instrumentation.call import Call
+from peekr.instrumentation.contract import Accumulator, Fault, Request, Response
 from peekr.instrumentation.google_genai import client
 from peekr.instrumentation.google_genai.client import get, items_of
 from peekr.instrumentation.google_genai.contents import input_messages, system_parts

@@ -9,7 +9,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import fields
+from peekr.instrumentation.contract import fields
 from peekr.instrumentation.google_genai.client import get, items_of, word
 from peekr.request_form import ABSENT, LIST, Form, literal, noted
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from peekr.instrumentation import Accumulator, Fault, Request, Response, field, fields
+from peekr.instrumentation.contract import Accumulator, Fault, Request, Response, field, fields
 from peekr.instrumentation.openai import client
 from peekr.instrumentation.openai.chat_messages import (
     answer,

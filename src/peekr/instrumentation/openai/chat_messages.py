@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import field, fields
+from peekr.instrumentation.contract import field, fields
 from peekr.instrumentation.openai import client
 from peekr.messages import (
     Message,

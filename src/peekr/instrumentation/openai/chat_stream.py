@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from peekr.instrumentation import Fault, Response, field, fields
+from peekr.instrumentation.contract import Fault, Response, field, fields
 from peekr.instrumentation.openai import client
 from peekr.instrumentation.openai.chat_messages import audio_answer
 from peekr.instrumentation.sound import joined, listed

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Optional, cast
 from urllib.parse import urlsplit
 
-from peekr.instrumentation import Fault, Usage, fields
+from peekr.instrumentation.contract import Fault, Usage, fields
 from peekr.instrumentation.sound import dumped, listed
 from peekr.messages import Part, data_url, reasoning, refusal, text
 from peekr.semconv import otel

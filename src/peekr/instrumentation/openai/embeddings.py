@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Accumulator, Fault, Request, Response, field
+from peekr.instrumentation.contract import Accumulator, Fault, Request, Response, field
 from peekr.instrumentation.openai import client
 from peekr.instrumentation.openai.chat import ChatExtractor
 from peekr.instrumentation.openai.chat_messages import prompt_messages

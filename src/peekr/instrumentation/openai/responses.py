@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import Accumulator, Fault, Request, Response, field
+from peekr.instrumentation.contract import Accumulator, Fault, Request, Response, field
 from peekr.instrumentation.openai import client
 from peekr.instrumentation.openai.chat_messages import tool_definitions
 from peekr.instrumentation.openai.written import responses_form

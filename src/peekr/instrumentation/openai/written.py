@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Optional, cast
 
-from peekr.instrumentation import fields
+from peekr.instrumentation.contract import fields
 from peekr.instrumentation.openai.client import plain
 from peekr.messages import Part
 from peekr.request_form import ABSENT, LIST, Form, json_style, literal, noted, without_media
