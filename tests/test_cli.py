@@ -164,11 +164,15 @@ def test_both_formats_look_the_same(tmp_path: Path) -> None:
 
 def test_filters_choose_traces(jsonl: Path, tmp_path: Path) -> None:
     records = agent_trace(1, model="gpt-4o-mini") + agent_trace(2, error="E: x", session="s-2")
+    records[0]["tenant_id"] = "acme"
+    records[-1]["attributes"]["user_id"] = "ada"
     path = str(write_jsonl(tmp_path / "t", records))
     for options, numbers in (
         (["--errors"], [2]),
         (["--model", "gpt-4o-mini"], [1]),
         (["--session", "s-2"], [2]),
+        (["--tenant", "acme"], [1]),
+        (["--user", "ada"], [2]),
         (["--since", "2001-01-01"], [1, 2]),
         (["--since", "2001-01-01T00:00:00Z"], [1, 2]),
         (["--since", "3000-01-01 10:00"], []),

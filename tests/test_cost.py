@@ -301,6 +301,8 @@ def test_calls_of_other_instrumentations_count(file: Any) -> None:
         (["--model", "gpt-4o"], 2),
         (["--model", "gpt-*"], 3),
         (["--session", "s1"], 1),
+        (["--tenant", "acme"], 2),
+        (["--user", "ada"], 1),
         (["--errors"], 1),
         (["--trace", f"{2:032x}"[:32]], 1),
         (["--since", "2026-01-01T12:00:04Z"], 2),
@@ -309,9 +311,9 @@ def test_calls_of_other_instrumentations_count(file: Any) -> None:
 )
 def test_the_options_of_view_choose_calls(file: Any, arguments: List[str], count: int) -> None:
     path = file(
-        call(1, session_id="s1"),
+        call(1, session_id="s1", tenant_id="acme", user_id="ada"),
         call(2, model="gpt-4o-2024-08-06", status="error"),
-        call(3, model="gpt-5"),
+        call(3, model="gpt-5", tenant_id="acme"),
         call(4, model="o3", trace=2),
     )
     made = run(path, "--json", *arguments)

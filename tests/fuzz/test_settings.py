@@ -170,7 +170,10 @@ _WORDS = st.one_of(
     st.text(st.characters(blacklist_characters="\x00", blacklist_categories=["Cs"]), max_size=8),
 )
 _FILTERS = st.one_of(
-    st.tuples(st.sampled_from(["--trace", "--session", "--model", "--since"]), _WORDS),
+    st.tuples(
+        st.sampled_from(["--trace", "--session", "--tenant", "--user", "--model", "--since"]),
+        _WORDS,
+    ),
     st.just(("--errors",)),
 )
 _COMMANDS = st.sampled_from(

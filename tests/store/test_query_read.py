@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -47,6 +48,10 @@ def many(tmp_path: Path, write: Write) -> Path:
             error="RateLimitError: slow" if number % 5 == 0 else "",
             session=f"s{number % 2}",
         )
+        for record in records[-3:]:
+            if number % 4 == 0:
+                record["tenant_id"] = "acme" if number % 8 else "Acme"
+            record["attributes"]["user_id"] = f"u-{number % 10}"
     return write(tmp_path / "traces", records)
 
 
@@ -62,6 +67,11 @@ EXPECTED: list[tuple[Query, list[int]]] = [
     (Query(session="s1"), [n for n in ALL if n % 2]),
     (Query(session="s1", errors=True), [5, 15, 25]),
     (Query(model="gpt-4o-mini", errors=True, session="s0"), [30]),
+    (Query(tenant="acme"), [4, 12, 20, 28]),
+    (Query(tenant="Acme", session="s0"), [8, 16, 24]),
+    (Query(tenant="acm"), []),
+    (Query(user="u-7"), [7, 17, 27]),
+    (Query(user="u-0", tenant="acme"), [20]),
     (Query(since=NOW + 25 * 10), list(range(25, 31))),
     (Query(since=NOW + 25 * 10 + 5.0), list(range(25, 31))),
     (Query(since=NOW + 25 * 10 + 5.01), list(range(26, 31))),
@@ -76,7 +86,7 @@ EXPECTED: list[tuple[Query, list[int]]] = [
 def test_a_query_chooses_whole_traces_newest_last(
     many: Path, query: Query, numbers: list[int], limit: Optional[int]
 ) -> None:
-    limited = Query(query.trace, query.session, query.errors, query.model, query.since, limit)
+    limited = replace(query, limit=limit)
     found, omitted = ask(many, limited)
     kept = numbers if limit is None else numbers[-limit:]
     assert found == [trace_id(number) for number in kept]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import Any, Callable, Optional, TypeVar
@@ -66,6 +66,8 @@ _OPTIONS = (
         "--trace", metavar="ID", help="Only the trace with this id, or beginning of an id."
     ),
     click.option("--session", metavar="ID", help="Only traces of this session."),
+    click.option("--tenant", metavar="ID", help="Only traces of this tenant."),
+    click.option("--user", metavar="ID", help="Only traces of this user."),
     click.option("--errors", is_flag=True, help="Only traces that contain an error."),
     click.option(
         "--model",
@@ -83,22 +85,15 @@ _OPTIONS = (
 
 
 def chooses(command: Command) -> Command:
-    """Give a command the options that choose traces; `query_of` takes their values."""
+    """Give a command the options that choose traces; `query_of` takes their values together."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def query_of(
-    trace: Optional[str],
-    session: Optional[str],
-    errors: bool,
-    model: Optional[str],
-    since: Optional[float],
-    limit: Optional[int] = None,
-) -> Query:
-    """The query that the options of `chooses` ask; a limit of 0 is none."""
-    return Query(trace, session, errors, model, since, limit or None)
+def query_of(choice: Mapping[str, Any], limit: Optional[int] = None) -> Query:
+    """The query that the options of `chooses` ask, by their names; a limit of 0 is none."""
+    return Query(**choice, limit=limit or None)
 
 
 def trace_named(path: str, trace_id: str) -> Trace:

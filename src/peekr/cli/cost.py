@@ -74,6 +74,8 @@ Examples:
     help="Only calls of this model, dated versions included; * stands for any text.",
 )
 @click.option("--session", metavar="ID", help="Only calls of this session.")
+@click.option("--tenant", metavar="ID", help="Only calls of this tenant.")
+@click.option("--user", metavar="ID", help="Only calls of this user.")
 @click.option("--trace", metavar="ID", help="Only calls of the trace with this id, or beginning.")
 @click.option("--errors", is_flag=True, help="Only calls that failed.")
 @click.option(
@@ -109,17 +111,13 @@ Examples:
 def cost(
     file: Optional[str],
     groupings: list[tuple[str, ...]],
-    since: Optional[float],
-    model: Optional[str],
-    session: Optional[str],
-    trace: Optional[str],
-    errors: bool,
     reprice: bool,
     prices: Optional[str],
     top: int,
     limit: int,
     as_json: bool,
     as_csv: bool,
+    **choice: Any,
 ) -> None:
     """Sum up what the model calls in FILE cost.
 
@@ -138,7 +136,7 @@ def cost(
     output = Output()
     where = "--prices" if source_of_prices is ParameterSource.COMMANDLINE else "PEEKR_PRICES"
     book, source = _book(prices, where) if reprice else (None, None)
-    query = query_of(trace, session, errors, model, since)
+    query = query_of(choice)
     path = file if file is not None else default_file()
     with closing(open_reader(path)) as reader:
         found = report(reader, groupings, query=query, top=top, book=book)
@@ -147,7 +145,9 @@ def cost(
     if problems:
         click.echo(f"{shown}: {problems}", err=True)
     if not found.total.calls:
-        none = "no model call matches" if query.conditions() or trace else "no model calls yet"
+        none = (
+            "no model call matches" if query.conditions() or query.trace else "no model calls yet"
+        )
         click.echo(f"{shown}: {none}", err=True)
     if as_json:
         output.json_lines([clean_json(dumps(_document(found, source)).decode("utf-8"))])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Optional
+from typing import Any, Optional
 
 import click
 
@@ -48,12 +48,8 @@ def export(
     file: Optional[str],
     output: Optional[str],
     format_name: Optional[str],
-    trace: Optional[str],
-    session: Optional[str],
-    errors: bool,
-    model: Optional[str],
-    since: Optional[float],
     limit: int,
+    **choice: Any,
 ) -> None:
     """Write the traces in FILE as OTLP JSON, JSON lines, CSV or Parquet.
 
@@ -71,7 +67,7 @@ def export(
     chosen = format_name or (format_of(output) if output else None) or "otlp-json"
     if output is None and chosen == "parquet" and sys.stdout.isatty():
         raise click.UsageError("parquet is not for a terminal: name a file with -o")
-    query = query_of(trace, session, errors, model, since, limit)
+    query = query_of(choice, limit)
     with closing(open_reader(path)) as reader:
         records = counted(_records(reader, query), "Exporting", None)
         if output is None:

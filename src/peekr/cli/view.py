@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from typing import Optional
+from typing import Any, Optional
 
 import click
 
@@ -51,14 +51,10 @@ Examples:
 def view(
     file: Optional[str],
     show_io: bool,
-    trace: Optional[str],
-    session: Optional[str],
-    errors: bool,
-    model: Optional[str],
-    since: Optional[float],
     limit: int,
     as_json: bool,
     follow: bool,
+    **choice: Any,
 ) -> None:
     """Show the traces in FILE as trees, the newest last.
 
@@ -66,7 +62,7 @@ def view(
     traces.jsonl in the current directory is shown.
     """
     path = file if file is not None else default_file()
-    query = query_of(trace, session, errors, model, since, limit)
+    query = query_of(choice, limit)
     printer = _Printer(Output(), show_io, as_json)
     if follow:
         from peekr.cli.follow import follow_file

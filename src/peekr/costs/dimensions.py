@@ -62,9 +62,12 @@ def chooser(query: Query) -> Optional[Callable[[Row, Attributes], bool]]:
     if query.trace is not None:
         trace = query.trace
         tests.append(lambda row, _: str(row[_TRACE_ID]).startswith(trace))
-    if query.session is not None:
-        session = query.session
-        tests.append(lambda _, attributes: text_of(attributes.get("session_id")) == session)
+    for name, value in (("session_id", query.session), ("user_id", query.user)):
+        if value is not None:
+            tests.append(_with(name, value))
+    if query.tenant is not None:
+        tenant = query.tenant
+        tests.append(lambda row, _: row[_TENANT] == tenant)
     if query.errors:
         tests.append(lambda row, _: row[_STATUS] == "error")
     if query.model is not None:
@@ -88,6 +91,10 @@ def chooser(query: Query) -> Optional[Callable[[Row, Attributes], bool]]:
     if not tests:
         return None
     return lambda row, attributes: all(test(row, attributes) for test in tests)
+
+
+def _with(name: str, value: str) -> Callable[[Row, Attributes], bool]:
+    return lambda _, attributes: text_of(attributes.get(name)) == value
 
 
 def whole(value: Any) -> int:

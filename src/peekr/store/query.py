@@ -52,6 +52,8 @@ class Query:
     Attributes:
         trace: A trace id or the beginning of one.
         session: `session_id` of a span.
+        tenant: `tenant_id` of a span.
+        user: `user_id` of a span.
         errors: Only traces with a failed span.
         model: A model's name: without case, dated snapshots included (`gpt-4o` finds
             `gpt-4o-2024-08-06`, not `gpt-4o-mini`); `*` and `?` stand for any text, any character.
@@ -65,6 +67,8 @@ class Query:
     model: Optional[str] = None
     since: Optional[float] = None
     limit: Optional[int] = None
+    tenant: Optional[str] = None
+    user: Optional[str] = None
 
     def wants(self, trace_id: str) -> bool:
         """Whether the id alone leaves the trace in question."""
@@ -76,7 +80,11 @@ class Query:
         if self.errors:
             found.append(Condition(_failed, b'"error"'))
         if self.session is not None:
-            found.append(Condition(_in_session(self.session), _hint(self.session)))
+            found.append(Condition(_with("session_id", self.session), _hint(self.session)))
+        if self.tenant is not None:
+            found.append(Condition(_of_tenant(self.tenant), _hint(self.tenant)))
+        if self.user is not None:
+            found.append(Condition(_with("user_id", self.user), _hint(self.user)))
         if self.model is not None:
             found.append(Condition(_of_model(self.model_globs()), _hint(self.model)))
         if self.since is not None:
@@ -312,12 +320,16 @@ def _failed(record: SpanRecord) -> bool:
     return record.status == "error"
 
 
-def _in_session(session: str) -> Callable[[SpanRecord], bool]:
+def _with(name: str, value: str) -> Callable[[SpanRecord], bool]:
     def holds(record: SpanRecord) -> bool:
-        found = record.attributes.get("session_id")
-        return isinstance(found, (str, int, float)) and str(found) == session
+        found = record.attributes.get(name)
+        return isinstance(found, (str, int, float)) and str(found) == value
 
     return holds
+
+
+def _of_tenant(tenant: str) -> Callable[[SpanRecord], bool]:
+    return lambda record: record.tenant_id == tenant
 
 
 def _of_model(globs: list[str]) -> Callable[[SpanRecord], bool]:

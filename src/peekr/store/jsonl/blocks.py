@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import BinaryIO, Callable, Optional
+from typing import BinaryIO, Callable
 
 from peekr.errors import UnreadableFileError
 from peekr.plaintext import clean
@@ -22,20 +22,20 @@ class Blocks:
     """A file of lines open for reading; what is appended after that is not seen.
 
     Attributes:
-        advanced: Is told of each piece that has been gone through, in bytes.
         end: Where the block ends that `forwards` has given last, in bytes.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, advance: Callable[[float], None]) -> None:
         """Open.
 
         Args:
             path: The file.
+            advance: Is told of each piece that has been gone through, in bytes.
 
         Raises:
             UnreadableFileError: it cannot be opened.
         """
-        self.advanced: Optional[Callable[[float], None]] = None
+        self._advance = advance
         self.end = 0
         self._path = path
         try:
@@ -57,8 +57,7 @@ class Blocks:
                 break
             size = sum(map(len, lines))
             left -= size
-            if self.advanced is not None:
-                self.advanced(size)
+            self._advance(size)
             if left < 0:
                 # What was appended after the file was opened belongs to the tail.
                 while lines and left + len(lines[-1]) <= 0:
@@ -76,8 +75,7 @@ class Blocks:
             size = min(_BLOCK_BYTES, position)
             position -= size
             block = self._read_at(position, size)
-            if self.advanced is not None:
-                self.advanced(size)
+            self._advance(size)
             cut = block.find(b"\n")
             if cut < 0:
                 pieces.append(block)
@@ -99,8 +97,8 @@ class Blocks:
             if left <= 0:
                 break
             left -= len(line)
-            if told - left > _BLOCK_BYTES and self.advanced is not None:
-                self.advanced(told - left)
+            if told - left > _BLOCK_BYTES:
+                self._advance(told - left)
                 told = left
             line = line.rstrip(b"\r\n")
             if number == 1:

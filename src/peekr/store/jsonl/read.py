@@ -56,18 +56,14 @@ class JsonlReader:
         """
         self.path = path
         self.problems = Problems("line")
-        self._blocks = Blocks(path)
+        self.advanced: Optional[Callable[[float], None]] = None
+        self._blocks = Blocks(path, self._advance)
         self._records = 0
         self._index: Optional[Index] = None
 
-    @property
-    def advanced(self) -> Optional[Callable[[float], None]]:
-        """Is told of each piece of the file that has been gone through, in bytes."""
-        return self._blocks.advanced
-
-    @advanced.setter
-    def advanced(self, told: Optional[Callable[[float], None]]) -> None:
-        self._blocks.advanced = told
+    def _advance(self, bytes_read: float) -> None:
+        if self.advanced is not None:
+            self.advanced(bytes_read)
 
     def select(self, query: Query) -> Selection:
         """The chosen traces; with a limit the file is read from its end backwards.

@@ -278,6 +278,10 @@ class SqliteReader:
             add("status = 'error'" if "status" in self._columns else "0")
         if query.session is not None:
             add(self._attribute("CAST({} AS TEXT) = ?", "session_id"), query.session)
+        if query.tenant is not None:
+            add("tenant_id = ?" if "tenant_id" in self._columns else "0", query.tenant)
+        if query.user is not None:
+            add(self._attribute("CAST({} AS TEXT) = ?", "user_id"), query.user)
         if query.model is not None:
             globs = query.model_globs()
             any_of = " OR ".join(["lower({0}) GLOB ?"] * len(globs))
