@@ -47,8 +47,8 @@ def report(
     Args:
         reader: The file; its spans stand in about the order of their ends, as Peekr writes them.
         groupings: What to sum by: a table each.
-        query: Which calls: those of a trace, session, tenant, user or model, failed ones, those since
-            a moment.
+        query: Which calls: those of a trace, session, tenant, user or model, those that failed,
+            those since a moment.
         top: How many of the most expensive and of the slowest calls to name.
         book: Prices, to price each call anew; None takes what is recorded.
 
