@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import tracemalloc
 from email.utils import formatdate
 from pathlib import Path
 from time import time
@@ -302,6 +303,16 @@ def test_a_failure_that_passes_is_not_worth_a_line(
 
 
 # -- refusals --------------------------------------------------------------------------------------
+
+
+def test_what_waits_takes_the_memory_that_is_counted(make: Any) -> None:
+    exporter = make(batch_size=10_000, flush_interval_seconds=3600.0)
+    export(exporter, 1)
+    tracemalloc.start()
+    export(exporter, 500, first=1, size=1_200)
+    used = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert used < 500 * 2_000
 
 
 def test_413_splits_the_batch_until_it_fits(endpoint: Endpoint, make: Any) -> None:
