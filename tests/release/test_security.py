@@ -23,6 +23,7 @@ import peekr
 from peekr.cli.group import group
 from peekr.guard import PIIRedact
 from peekr.http_client import HttpClient
+from peekr.record import SpanRecord
 from peekr.shipping.ledger import Ledger
 from peekr.store.spool import Spool
 from simulated_providers import SimulatedProviders
@@ -164,7 +165,9 @@ def test_spools_and_notes_are_their_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         kept = Spool(tmp_path / "spool", 1_000).keep([b"{}"])
-        Ledger(tmp_path / "notes").close()
+        notes = Ledger(tmp_path / "notes")
+        notes.add([SpanRecord("a" * 32, "b" * 16, None, "openai.chat", 1.0, 2.0, 1000.0, "ok")])
+        notes.close()
     finally:
         os.umask(before)
     assert kept is not None
